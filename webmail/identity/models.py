@@ -1,0 +1,43 @@
+"""People: who Clerk says they are, what they may do here, and which sessions are over."""
+
+from sqlalchemy import ForeignKey, SmallInteger, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from webmail.db import Base, BigId, Stamp, StampNow
+
+
+class Account(Base):
+    """A person (P01): name, contact address and identifier from Clerk, and no more of Clerk's profile."""
+
+    __tablename__ = "account"
+
+    account_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
+    clerk_user_id: Mapped[str] = mapped_column(Text, unique=True)
+    name: Mapped[str] = mapped_column(Text, server_default="")
+    contact_email: Mapped[str] = mapped_column(Text, server_default="")
+    status: Mapped[str] = mapped_column(Text, server_default="active")
+    reading_preference: Mapped[str] = mapped_column(Text, server_default="reading")
+    rows_preference: Mapped[int] = mapped_column(SmallInteger, server_default="50")
+    clerk_updated_at: Mapped[BigId] = mapped_column(server_default="0")
+    created_at: Mapped[StampNow]
+
+
+class AccountRole(Base):
+    """A staff role of a person, who granted it and when. Being a user needs none."""
+
+    __tablename__ = "account_role"
+
+    account_id: Mapped[BigId] = mapped_column(ForeignKey("account.account_id"), primary_key=True, autoincrement=False)
+    role: Mapped[str] = mapped_column(Text, primary_key=True)
+    granted_by: Mapped[BigId | None] = mapped_column(ForeignKey("account.account_id"))
+    granted_at: Mapped[StampNow]
+
+
+class SessionDenial(Base):
+    """A Clerk session or user that gets in no more, although its token may still be valid for a minute."""
+
+    __tablename__ = "session_denial"
+
+    subject: Mapped[str] = mapped_column(Text, primary_key=True)
+    reason: Mapped[str] = mapped_column(Text)
+    until: Mapped[Stamp]

@@ -1,0 +1,110 @@
+"""Roles, the database and its migrations: what must stand before any process of mtumail starts.
+
+Four login roles: `mtumail_owner` owns the tables and migrates; `mtumail_web`, `mtumail_worker` and `mtumail_inbound` each hold
+just what their process needs (`webmail/migrations/versions/0001_*.py` grants it). None is a superuser, none may bypass row security.
+"""
+
+import importlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from psycopg import sql
+from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy.pool import NullPool
+
+OWNER, WEB, WORKER, INBOUND = "mtumail_owner", "mtumail_web", "mtumail_worker", "mtumail_inbound"
+ROLES = (OWNER, WEB, WORKER, INBOUND)
+_MIGRATION_LOCK = 0x6D74_756D  # "mtum": two migration runs wait for each other
+_MODELS = ("webmail.audit", "webmail.settings.models", "webmail.identity.models", "webmail.mail.models", "webmail.sending.models", "webmail.work")
+
+
+def import_models() -> None:
+    """Import every module that declares tables, so that `Base.metadata` is whole."""
+    for name in _MODELS:
+        importlib.import_module(name)
+
+
+def provision(admin_url: str, passwords: Mapping[str, str], database: str = "mtumail") -> dict[str, str]:
+    """Create the roles and the database if they are missing, and set the roles' passwords. Safe to repeat.
+
+    `admin_url` is a role that may create both; `passwords` maps each of ROLES to its password. Returns the URL of each role by its
+    short name: owner, web, worker, inbound.
+    """
+    engine = create_engine(_driver(admin_url), isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        raw = connection.connection.driver_connection
+        assert raw is not None
+        for role in ROLES:
+            known = connection.execute(text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": role}).scalar()
+            verb = "ALTER" if known else "CREATE"
+            statement = sql.SQL(verb + " ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS PASSWORD {}")
+            raw.execute(statement.format(sql.Identifier(role), sql.Literal(passwords[role])))
+        if not connection.execute(text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": database}).scalar():
+            raw.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(OWNER)))
+            raw.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(database), sql.Identifier(OWNER)))
+        raw.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database)))
+        for role in ROLES:
+            raw.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(sql.Identifier(database), sql.Identifier(role)))
+    engine.dispose()
+    base = make_url(_driver(admin_url)).set(database=database)
+    return {
+        role.removeprefix("mtumail_"): base.set(username=role, password=passwords[role]).render_as_string(hide_password=False)
+        for role in ROLES
+    }
+
+
+def migrate(owner_url: str, target: str = "head") -> None:
+    """Bring the schema to `target` ("head", "base", or a revision), whichever way that is. Two runs at once wait in line."""
+    with _migrating(owner_url) as (config, connection):
+        before = _revision(connection)
+        revisions = [script.revision for script in reversed(list(ScriptDirectory.from_config(config).walk_revisions()))]
+        goal = revisions[-1] if target == "head" else target
+        position = -1 if goal == "base" else revisions.index(goal)
+        if before is not None and revisions.index(before) > position:
+            command.downgrade(config, goal)
+        else:
+            command.upgrade(config, goal if goal != "base" else "head")
+
+
+def pending(owner_url: str) -> list[str]:
+    """Revisions that the database at `owner_url` lacks, oldest first."""
+    with _migrating(owner_url) as (config, connection):
+        script = ScriptDirectory.from_config(config)
+        known = _revision(connection)
+        revisions = [item.revision for item in reversed(list(script.walk_revisions()))]
+        return revisions if known is None else revisions[revisions.index(known) + 1 :]
+
+
+@contextmanager
+def _migrating(owner_url: str) -> Iterator[tuple[Config, Connection]]:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    engine = create_engine(_driver(owner_url), poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+        connection.commit()
+        try:
+            config.attributes["connection"] = connection
+            yield config, connection
+        finally:
+            connection.rollback()
+            connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _MIGRATION_LOCK})
+            connection.commit()
+    engine.dispose()
+
+
+def _revision(connection: Connection) -> str | None:
+    known = connection.execute(text("SELECT to_regclass('alembic_version')")).scalar()
+    revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar() if known else None
+    connection.commit()
+    return revision
+
+
+def _driver(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"postgresql+psycopg://{rest}" if scheme in ("postgres", "postgresql") else url

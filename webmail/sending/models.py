@@ -1,0 +1,85 @@
+"""What is being written, and what is leaving."""
+
+from sqlalchemy import Boolean, ForeignKey, ForeignKeyConstraint, Integer, LargeBinary, SmallInteger, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from webmail.db import Base, BigId, Stamp, StampNow
+
+
+class Draft(Base):
+    """The fields of a message that is still being written, sealed. `revision` tells two open tabs apart."""
+
+    __tablename__ = "draft"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["mailbox_id", "message_id"], ["message.mailbox_id", "message.message_id"], name="draft_message_exists", ondelete="CASCADE"
+        ),
+    )
+
+    mailbox_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
+    message_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
+    revision: Mapped[int] = mapped_column(Integer, server_default="1")
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    saved_at: Mapped[StampNow]
+
+
+class DraftAttachment(Base):
+    """A file attached to a draft; its name and type (`description`) and its bytes are sealed apart."""
+
+    __tablename__ = "draft_attachment"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["mailbox_id", "message_id"], ["draft.mailbox_id", "draft.message_id"], name="draft_attachment_draft_exists", ondelete="CASCADE"
+        ),
+    )
+
+    mailbox_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
+    message_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
+    number: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    size_bytes: Mapped[BigId]
+    description: Mapped[bytes] = mapped_column(LargeBinary)
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Submission(Base):
+    """One message on its way out: the outbox."""
+
+    __tablename__ = "submission"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["mailbox_id", "message_id"], ["message.mailbox_id", "message.message_id"], name="submission_message_exists", ondelete="CASCADE"
+        ),
+        UniqueConstraint("mailbox_id", "message_id"),
+    )
+
+    mailbox_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
+    submission_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
+    message_id: Mapped[BigId]
+    account_id: Mapped[BigId | None] = mapped_column(ForeignKey("account.account_id"))
+    envelope_from: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[StampNow]
+    finished_at: Mapped[Stamp | None]
+
+
+class Delivery(Base):
+    """One recipient of a submission and how far it got. `repeated`: the relay may have taken it before, and got it again."""
+
+    __tablename__ = "delivery"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["mailbox_id", "submission_id"], ["submission.mailbox_id", "submission.submission_id"], name="delivery_submission_exists", ondelete="CASCADE"
+        ),
+        UniqueConstraint("mailbox_id", "submission_id", "recipient"),
+    )
+
+    mailbox_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
+    submission_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
+    number: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    recipient: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(Text, server_default="queued")
+    attempts: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    reply_code: Mapped[int | None] = mapped_column(SmallInteger)
+    reply: Mapped[str] = mapped_column(Text, server_default="")
+    repeated: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    next_at: Mapped[Stamp | None]
+    changed_at: Mapped[StampNow]

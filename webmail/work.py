@@ -1,0 +1,110 @@
+"""Work to do, as rows: claimed with a lease, found again when whoever claimed it died, parked when it keeps killing.
+
+A row is (mailbox, kind, item). `due_at` is the next moment anyone may take it; claiming moves it to the end of the lease and
+writes a fresh lease number, and only who still holds that number may finish it (fencing). Rows hold ids and codes alone.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import ForeignKey, Index, SmallInteger, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from webmail.db import Base, BigId, Stamp, StampNow, db
+
+FILE, SEND = "file", "send"
+
+
+class Work(Base):
+    __tablename__ = "work"
+    __table_args__ = (Index("work_due", "kind", "due_at", postgresql_where=text("parked_at IS NULL")),)
+
+    mailbox_id: Mapped[BigId] = mapped_column(ForeignKey("mailbox.mailbox_id"), primary_key=True, autoincrement=False)
+    kind: Mapped[str] = mapped_column(Text, primary_key=True)
+    item_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
+    due_at: Mapped[StampNow]
+    attempts: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    lease: Mapped[BigId | None]
+    parked_at: Mapped[Stamp | None]
+    problem: Mapped[str] = mapped_column(Text, server_default="")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A row of work held until its lease ends. `attempts` counts this one."""
+
+    mailbox_id: int
+    kind: str
+    item_id: int
+    lease: int
+    attempts: int
+
+
+def add(kind: str, mailbox_id: int, item_id: int, delay: timedelta = timedelta(0)) -> None:
+    """Put work into the open transaction, due after `delay`."""
+    db.session.execute(_ADD, {"kind": kind, "mailbox": mailbox_id, "item": item_id, "delay": delay})
+
+
+_ADD = text("INSERT INTO work (mailbox_id, kind, item_id, due_at) VALUES (:mailbox, :kind, :item, now() + :delay)")
+
+
+def claim(kind: str, limit: int, lease: timedelta) -> Sequence[Claim]:
+    """Take up to `limit` due rows for `lease`; rows that another process is taking are passed over."""
+    rows = db.session.execute(_CLAIM, {"kind": kind, "limit": limit, "period": lease, "lease": secrets.randbits(62)})
+    return [Claim(row.mailbox_id, kind, row.item_id, row.lease, row.attempts) for row in rows]
+
+
+_CLAIM = text("""
+    UPDATE work SET due_at = now() + :period, lease = :lease, attempts = attempts + 1
+     WHERE (mailbox_id, kind, item_id) IN (
+           SELECT mailbox_id, kind, item_id FROM work
+            WHERE kind = :kind AND due_at <= now() AND parked_at IS NULL
+            ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED)
+ RETURNING mailbox_id, item_id, lease, attempts""")
+
+
+def holds(claim: Claim) -> bool:
+    """True while the claim is ours; locks the row, so that it stays so until the transaction ends."""
+    return db.session.execute(_HOLDS, _key(claim)).scalar() is not None
+
+
+_KEY = "mailbox_id = :mailbox AND kind = :kind AND item_id = :item AND lease = :lease"
+_HOLDS = text(f"SELECT 1 FROM work WHERE {_KEY} FOR UPDATE")
+
+
+def finish(claim: Claim) -> bool:
+    """Remove finished work. False when the lease was lost to somebody else: then undo what you did."""
+    return db.session.execute(_FINISH, _key(claim)).rowcount == 1  # type: ignore[attr-defined, no-any-return]
+
+
+_FINISH = text(f"DELETE FROM work WHERE {_KEY}")
+
+
+def again(claim: Claim, delay: timedelta, problem: str = "") -> None:
+    """Give the work back, due after `delay`. `problem` is a short code."""
+    db.session.execute(_AGAIN, _key(claim) | {"delay": delay, "problem": problem})
+
+
+_AGAIN = text(f"UPDATE work SET due_at = now() + :delay, lease = NULL, problem = :problem WHERE {_KEY}")
+
+
+def park(claim: Claim, problem: str) -> None:
+    """Put the work aside for a person to look at: it failed too often, and is not tried again by itself."""
+    db.session.execute(_PARK, _key(claim) | {"problem": problem})
+
+
+_PARK = text(f"UPDATE work SET parked_at = now(), lease = NULL, problem = :problem WHERE {_KEY}")
+
+
+def kinds_due() -> Sequence[str]:
+    """Kinds that have due work: what the sweeper rings for."""
+    return [kind for kind in (FILE, SEND) if db.session.execute(_DUE, {"kind": kind}).scalar()]
+
+
+_DUE = text("SELECT EXISTS (SELECT 1 FROM work WHERE kind = :kind AND due_at <= now() AND parked_at IS NULL)")
+
+
+def _key(claim: Claim) -> dict[str, object]:
+    return {"mailbox": claim.mailbox_id, "kind": claim.kind, "item": claim.item_id, "lease": claim.lease}
