@@ -7,12 +7,12 @@ Events hold ids and codes, never an address, a subject or a word of mail.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
-from sqlalchemy import BigInteger, Index, LargeBinary, Text, text
+from sqlalchemy import BigInteger, Index, LargeBinary, RowMapping, Text, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from webmail.db import Base, Stamp, db
@@ -36,7 +36,7 @@ class AuditEvent(Base):
 def record(kind: str, actor: str, **facts: str | int | bool | None) -> int:
     """Append one event in the open transaction; it stands or falls with it. Returns the event's number.
 
-    `kind` is a dotted name (`mailbox.created`), `actor` who did it (`account:12`, `system:seed`, `cli:root`), `facts` ids and codes.
+    `kind` is a dotted name (`mailbox.created`), `actor` who did it (`account:12`, `system:seed`, `cli:root`), `facts` ids, codes.
     """
     row = db.session.execute(_APPEND, {"kind": kind, "actor": actor, "facts": json.dumps(facts)})
     return int(row.scalar_one())
@@ -61,7 +61,9 @@ def verify(session: Session, *, since: int = 1) -> tuple[int, Fault | None]:
     """
     previous = GENESIS
     if since > 1:
-        previous = session.execute(text("SELECT chain FROM audit_event WHERE number = :n"), {"n": since - 1}).scalar_one()
+        previous = session.execute(
+            text("SELECT chain FROM audit_event WHERE number = :n"), {"n": since - 1}
+        ).scalar_one()
     read = 0
     for expected, row in enumerate(_rows(session, since), since):
         read += 1
@@ -72,20 +74,22 @@ def verify(session: Session, *, since: int = 1) -> tuple[int, Fault | None]:
     return read, None
 
 
-def _rows(session: Session, since: int) -> Iterator[Mapping[str, object]]:
-    query = text("SELECT number, at, kind, actor, entry, leaf, chain FROM audit_event WHERE number >= :since ORDER BY number")
+def _rows(session: Session, since: int) -> Iterator[RowMapping]:
+    query = text(
+        "SELECT number, at, kind, actor, entry, leaf, chain FROM audit_event WHERE number >= :since ORDER BY number"
+    )
     result = session.execute(query, {"since": since}, execution_options={"yield_per": 2000})
     yield from result.mappings()
 
 
-def _fault(row: Mapping[str, object], expected: int, previous: bytes) -> Fault | None:
-    number = int(str(row["number"]))
+def _fault(row: RowMapping, expected: int, previous: bytes) -> Fault | None:
+    number: int = row["number"]
     if number != expected:
         return Fault(expected, "is missing")
     leaf = sha256(b"\x00" + str(row["entry"]).encode()).digest()
-    if leaf != bytes(row["leaf"]):  # type: ignore[call-overload]
+    if leaf != bytes(row["leaf"]):
         return Fault(number, "was changed")
-    if sha256(b"\x01" + previous + leaf).digest() != bytes(row["chain"]):  # type: ignore[call-overload]
+    if sha256(b"\x01" + previous + leaf).digest() != bytes(row["chain"]):
         return Fault(number, "does not follow the one before it")
     entry = json.loads(str(row["entry"]))
     at = row["at"]

@@ -20,7 +20,9 @@ from webmail.errors import SettingError
 ENVIRONMENTS = ("production", "development", "test")
 
 
-def _setting(name: str, help: str, example: str, default: Any = None, parse: Callable[[str], Any] = str) -> Any:  # noqa: A002
+def _setting(
+    name: str, help: str, example: str, default: Any = None, parse: Callable[[str], Any] = str
+) -> Any:
     """Declare a setting: its variable, what it means, an example, the default, and how text becomes a value."""
     return field(default=default, metadata={"name": name, "help": help, "example": example, "parse": parse})
 
@@ -33,7 +35,12 @@ def _environment(text: str) -> str:
 
 def _origin(text: str) -> str:
     parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/") or parts.query:
+    if (
+        parts.scheme not in ("http", "https")
+        or not parts.hostname
+        or parts.path not in ("", "/")
+        or parts.query
+    ):
         raise ValueError("must be a scheme and a host, without a path")
     return f"{parts.scheme}://{parts.netloc.lower()}"
 
@@ -97,43 +104,135 @@ class Settings:
     """Everything that differs between one installation and another."""
 
     environment: str = _setting(
-        "MTUMAIL_ENV", "`production`, `development` or `test`. Only the last two accept the local Clerk.", "production", "production", _environment
+        "MTUMAIL_ENV",
+        "`production`, `development` or `test`. Only the last two accept the local Clerk.",
+        "production",
+        "production",
+        _environment,
     )
     origin: str = _setting(
-        "MTUMAIL_ORIGIN", "Where people reach the web app: scheme and host. Links, cookies and the Host check are made from it.", "https://mail.example.com", "", _origin
+        "MTUMAIL_ORIGIN",
+        "Where people reach the web app: scheme and host. Links, cookies and the Host check are made from it.",
+        "https://mail.example.com",
+        "",
+        _origin,
     )
     database_url: str = _setting(
-        "DATABASE_URL", "Postgres, with the role of the process that reads it.", "postgresql://mtumail_web:secret@db.internal/mtumail", "", _database_url
+        "DATABASE_URL",
+        "Postgres, with the role of the process that reads it.",
+        "postgresql://mtumail_web:secret@db.internal/mtumail",
+        "",
+        _database_url,
     )
-    redis_url: str = _setting("REDIS_URL", "Redis or Valkey; only wakes workers, holds nothing that can be lost.", "redis://127.0.0.1:6379/0", "", _redis_url)
+    redis_url: str = _setting(
+        "REDIS_URL",
+        "Redis or Valkey; only wakes workers, holds nothing that can be lost.",
+        "redis://127.0.0.1:6379/0",
+        "",
+        _redis_url,
+    )
     master_keys: tuple[bytes, ...] = _setting(
-        "MTUMAIL_MASTER_KEY", "32 bytes in base64; several, the current one first, while rotating. Not given to inbound.", "kq3N…=", (), _master_keys
+        "MTUMAIL_MASTER_KEY",
+        "32 bytes in base64; several, the current one first, while rotating. Not given to inbound.",
+        "kq3N…=",
+        (),
+        _master_keys,
     )
-    master_key_file: Path | None = _setting("MTUMAIL_MASTER_KEY_FILE", "A file (mode 0600) that holds the master key instead.", "/etc/mtumail/master.key", None, Path)
-    data_dir: Path = _setting("MTUMAIL_DATA_DIR", "Where a process may keep files of its own.", "/var/lib/mtumail", Path("."), Path)
-    http_listen: tuple[str, int] = _setting("MTUMAIL_HTTP_LISTEN", "Address and port of the web app.", "127.0.0.1:8000", ("127.0.0.1", 8000), _listen)
+    master_key_file: Path | None = _setting(
+        "MTUMAIL_MASTER_KEY_FILE",
+        "A file (mode 0600) that holds the master key instead.",
+        "/etc/mtumail/master.key",
+        None,
+        Path,
+    )
+    data_dir: Path = _setting(
+        "MTUMAIL_DATA_DIR", "Where a process may keep files of its own.", "/var/lib/mtumail", Path("."), Path
+    )
+    http_listen: tuple[str, int] = _setting(
+        "MTUMAIL_HTTP_LISTEN",
+        "Address and port of the web app.",
+        "127.0.0.1:8000",
+        ("127.0.0.1", 8000),
+        _listen,
+    )
     web_processes: int = _setting("MTUMAIL_WEB_PROCESSES", "Web worker processes.", "2", 2, _whole(1, 64))
     web_threads: int = _setting("MTUMAIL_WEB_THREADS", "Threads of each web process.", "4", 4, _whole(1, 64))
-    trusted_proxies: int = _setting("MTUMAIL_TRUSTED_PROXIES", "How many reverse proxies of yours stand before the web app.", "1", 0, _whole(0, 5))
+    trusted_proxies: int = _setting(
+        "MTUMAIL_TRUSTED_PROXIES",
+        "How many reverse proxies of yours stand before the web app.",
+        "1",
+        0,
+        _whole(0, 5),
+    )
     smtp_listen: tuple[tuple[str, int], ...] = _setting(
-        "MTUMAIL_SMTP_LISTEN", "Where inbound accepts mail; several with commas.", "0.0.0.0:25", (("127.0.0.1", 2525),), _listens
+        "MTUMAIL_SMTP_LISTEN",
+        "Where inbound accepts mail; several with commas.",
+        "0.0.0.0:25",
+        (("127.0.0.1", 2525),),
+        _listens,
     )
-    smtp_health_listen: tuple[str, int] | None = _setting("MTUMAIL_SMTP_HEALTH_LISTEN", "Health page of inbound, off unless set.", "127.0.0.1:8026", None, _listen)
+    smtp_health_listen: tuple[str, int] | None = _setting(
+        "MTUMAIL_SMTP_HEALTH_LISTEN",
+        "Health page of inbound, off unless set.",
+        "127.0.0.1:8026",
+        None,
+        _listen,
+    )
     smtp_trusted_networks: str = _setting(
-        "MTUMAIL_SMTP_TRUSTED_NETWORKS", "Networks exempt from the per-address connection limits.", "10.0.0.0/8", "127.0.0.0/8,::1/128"
+        "MTUMAIL_SMTP_TRUSTED_NETWORKS",
+        "Networks exempt from the per-address connection limits.",
+        "10.0.0.0/8",
+        "127.0.0.0/8,::1/128",
     )
-    tls_certificate: Path | None = _setting("MTUMAIL_TLS_CERTIFICATE", "PEM chain for STARTTLS on inbound; read again on SIGHUP.", "/etc/ssl/mail.pem", None, Path)
-    tls_key: Path | None = _setting("MTUMAIL_TLS_KEY", "PEM private key of that certificate.", "/etc/ssl/mail.key", None, Path)
-    host_name: str = _setting("MTUMAIL_HOSTNAME", "The name inbound greets with and the relay is greeted by.", "mx.example.com", "localhost", _host_name)
+    tls_certificate: Path | None = _setting(
+        "MTUMAIL_TLS_CERTIFICATE",
+        "PEM chain for STARTTLS on inbound; read again on SIGHUP.",
+        "/etc/ssl/mail.pem",
+        None,
+        Path,
+    )
+    tls_key: Path | None = _setting(
+        "MTUMAIL_TLS_KEY", "PEM private key of that certificate.", "/etc/ssl/mail.key", None, Path
+    )
+    host_name: str = _setting(
+        "MTUMAIL_HOSTNAME",
+        "The name inbound greets with and the relay is greeted by.",
+        "mx.example.com",
+        "localhost",
+        _host_name,
+    )
     relay_url: str = _setting(
         "MTUMAIL_RELAY_URL",
         "The SMTP relay that outgoing mail leaves through: `smtp+starttls://`, `smtps://`, or `smtp://` on loopback.",
         "smtp+starttls://user:secret@smtp.mailcheap.example:587",
         "",
     )
-    message_bytes: int = _setting("MTUMAIL_MESSAGE_BYTES", "The largest message taken in or sent.", "26214400", 26_214_400, _whole(65_536, 104_857_600))
-    quota_bytes: int = _setting("MTUMAIL_QUOTA_BYTES", "Space of a new mailbox.", "5000000000", 5_000_000_000, _whole(1_000_000, 10**14))
-    registration: str = _setting("MTUMAIL_REGISTRATION", "`open`: whoever Clerk signs in may take a mailbox name; `closed`: nobody.", "closed", "closed")
+    message_bytes: int = _setting(
+        "MTUMAIL_MESSAGE_BYTES",
+        "The largest message taken in or sent.",
+        "26214400",
+        26_214_400,
+        _whole(65_536, 104_857_600),
+    )
+    quota_bytes: int = _setting(
+        "MTUMAIL_QUOTA_BYTES",
+        "Space of a new mailbox.",
+        "5000000000",
+        5_000_000_000,
+        _whole(1_000_000, 10**14),
+    )
+    registration: str = _setting(
+        "MTUMAIL_REGISTRATION",
+        "`open`: whoever Clerk signs in may take a mailbox name; `closed`: nobody.",
+        "closed",
+        "closed",
+    )
+    contact: str = _setting(
+        "MTUMAIL_CONTACT",
+        "Where questions about privacy go; printed in the policy.",
+        "privacy@example.com",
+        "postmaster",
+    )
     clerk: Mapping[str, str] = _setting("CLERK_*", "Clerk's settings: see the table below.", "", None)
 
     @classmethod
@@ -160,11 +259,17 @@ class Settings:
         if self.registration not in ("open", "closed"):
             raise SettingError("MTUMAIL_REGISTRATION", f"is {self.registration!r}", "open")
         if bool(self.tls_certificate) != bool(self.tls_key):
-            raise SettingError("MTUMAIL_TLS_KEY", "a certificate and its key are set together or not at all", "/etc/ssl/mail.key")
+            raise SettingError(
+                "MTUMAIL_TLS_KEY",
+                "a certificate and its key are set together or not at all",
+                "/etc/ssl/mail.key",
+            )
         if self.environment == "production" and self.origin.startswith("http:"):
             raise SettingError("MTUMAIL_ORIGIN", "must be https in production", "https://mail.example.com")
         if self.master_keys and self.master_key_file:
-            raise SettingError("MTUMAIL_MASTER_KEY", "is set beside MTUMAIL_MASTER_KEY_FILE; keep one of them")
+            raise SettingError(
+                "MTUMAIL_MASTER_KEY", "is set beside MTUMAIL_MASTER_KEY_FILE; keep one of them"
+            )
 
     def require(self, *names: str) -> None:
         """Refuse to go on unless the named fields are set. Raises SettingError naming the variable."""

@@ -89,7 +89,8 @@ def init_app(app: Flask, url: str, *, pool_size: int = 5, application_name: str 
         "connect_args": {
             "application_name": application_name,
             "connect_timeout": 5,
-            "options": "-c statement_timeout=15000 -c lock_timeout=8000 -c idle_in_transaction_session_timeout=60000 -c timezone=UTC",
+            "options": "-c statement_timeout=15000 -c lock_timeout=8000 -c timezone=UTC"
+            " -c idle_in_transaction_session_timeout=60000",
         },
     }
     db.init_app(app)

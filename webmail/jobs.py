@@ -31,7 +31,9 @@ class Bell:
 
     def connect(self, url: str) -> None:
         """Use Redis at `url` from now on, with short time-outs: a page must not wait for it."""
-        self.redis = Redis.from_url(url, socket_timeout=2, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0))
+        self.redis = Redis.from_url(
+            url, socket_timeout=2, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0)
+        )
 
 
 bell = Bell()
@@ -49,7 +51,9 @@ def ring(name: str) -> bool:
         return False
     try:
         if bell.redis.set(_pending(name), 1, nx=True, ex=_PENDING_SECONDS):
-            Queue(queue, connection=bell.redis, serializer=JSONSerializer).enqueue(function, job_timeout=600, result_ttl=0, failure_ttl=3600)
+            Queue(queue, connection=bell.redis, serializer=JSONSerializer).enqueue(
+                function, job_timeout=600, result_ttl=0, failure_ttl=3600
+            )
     except (RedisError, OSError):
         log.warning("bell unreachable", extra={"job": name})
         return False

@@ -28,7 +28,14 @@ from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, MLKEM768X25519PrivateKey, MLKEM768X25519PublicKey, Suite
+from cryptography.hazmat.primitives.hpke import (
+    AEAD,
+    KDF,
+    KEM,
+    MLKEM768X25519PrivateKey,
+    MLKEM768X25519PublicKey,
+    Suite,
+)
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from webmail.compression import compress, decompress
@@ -105,7 +112,12 @@ class MasterKeys:
     def wrap(self, secret: bytes, place: Place) -> bytes:
         """`secret` under the current master key: version, key id, nonce, ciphertext."""
         nonce = os.urandom(12)
-        return _WRAPPED_V1 + self._current + nonce + AESGCM(self._keys[self._current]).encrypt(nonce, secret, bytes(place))
+        return (
+            _WRAPPED_V1
+            + self._current
+            + nonce
+            + AESGCM(self._keys[self._current]).encrypt(nonce, secret, bytes(place))
+        )
 
     def unwrap(self, wrapped: bytes, place: Place) -> bytes:
         """What `wrap` wrapped. Raises KeyTrouble for a key that is not here, Tampered for a wrong tag."""
@@ -167,7 +179,9 @@ class MailboxKeys:
     @cached_property
     def _private(self) -> MLKEM768X25519PrivateKey:
         seed, curve = self._bundle[:_MLKEM_SEED], self._bundle[_MLKEM_SEED : _MLKEM_SEED + 32]
-        return MLKEM768X25519PrivateKey(MLKEM768PrivateKey.from_seed_bytes(seed), X25519PrivateKey.from_private_bytes(curve))
+        return MLKEM768X25519PrivateKey(
+            MLKEM768PrivateKey.from_seed_bytes(seed), X25519PrivateKey.from_private_bytes(curve)
+        )
 
     @cached_property
     def _store(self) -> AESGCM:

@@ -1,7 +1,8 @@
 """Roles, the database and its migrations: what must stand before any process of mtumail starts.
 
 Four login roles: `mtumail_owner` owns the tables and migrates; `mtumail_web`, `mtumail_worker` and `mtumail_inbound` each hold
-just what their process needs (`webmail/migrations/versions/0001_*.py` grants it). None is a superuser, none may bypass row security.
+just what their process needs (`webmail/migrations/versions/0001_*.py` grants it). None is a
+superuser, none may bypass row security.
 """
 
 import importlib
@@ -19,7 +20,14 @@ from sqlalchemy.pool import NullPool
 OWNER, WEB, WORKER, INBOUND = "mtumail_owner", "mtumail_web", "mtumail_worker", "mtumail_inbound"
 ROLES = (OWNER, WEB, WORKER, INBOUND)
 _MIGRATION_LOCK = 0x6D74_756D  # "mtum": two migration runs wait for each other
-_MODELS = ("webmail.audit", "webmail.settings.models", "webmail.identity.models", "webmail.mail.models", "webmail.sending.models", "webmail.work")
+_MODELS = (
+    "webmail.audit",
+    "webmail.settings.models",
+    "webmail.identity.models",
+    "webmail.mail.models",
+    "webmail.sending.models",
+    "webmail.work",
+)
 
 
 def import_models() -> None:
@@ -39,20 +47,34 @@ def provision(admin_url: str, passwords: Mapping[str, str], database: str = "mtu
         raw = connection.connection.driver_connection
         assert raw is not None
         for role in ROLES:
-            known = connection.execute(text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": role}).scalar()
+            known = connection.execute(
+                text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": role}
+            ).scalar()
             verb = "ALTER" if known else "CREATE"
-            statement = sql.SQL(verb + " ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS PASSWORD {}")
+            statement = sql.SQL(
+                verb + " ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS PASSWORD {}"
+            )
             raw.execute(statement.format(sql.Identifier(role), sql.Literal(passwords[role])))
-        if not connection.execute(text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": database}).scalar():
+        if not connection.execute(
+            text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": database}
+        ).scalar():
             raw.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(OWNER)))
-            raw.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(database), sql.Identifier(OWNER)))
+            raw.execute(
+                sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(database), sql.Identifier(OWNER))
+            )
         raw.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database)))
         for role in ROLES:
-            raw.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(sql.Identifier(database), sql.Identifier(role)))
+            raw.execute(
+                sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(
+                    sql.Identifier(database), sql.Identifier(role)
+                )
+            )
     engine.dispose()
     base = make_url(_driver(admin_url)).set(database=database)
     return {
-        role.removeprefix("mtumail_"): base.set(username=role, password=passwords[role]).render_as_string(hide_password=False)
+        role.removeprefix("mtumail_"): base.set(username=role, password=passwords[role]).render_as_string(
+            hide_password=False
+        )
         for role in ROLES
     }
 
@@ -61,7 +83,9 @@ def migrate(owner_url: str, target: str = "head") -> None:
     """Bring the schema to `target` ("head", "base", or a revision), whichever way that is. Two runs at once wait in line."""
     with _migrating(owner_url) as (config, connection):
         before = _revision(connection)
-        revisions = [script.revision for script in reversed(list(ScriptDirectory.from_config(config).walk_revisions()))]
+        revisions = [
+            script.revision for script in reversed(list(ScriptDirectory.from_config(config).walk_revisions()))
+        ]
         goal = revisions[-1] if target == "head" else target
         position = -1 if goal == "base" else revisions.index(goal)
         if before is not None and revisions.index(before) > position:

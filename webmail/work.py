@@ -21,7 +21,9 @@ class Work(Base):
     __tablename__ = "work"
     __table_args__ = (Index("work_due", "kind", "due_at", postgresql_where=text("parked_at IS NULL")),)
 
-    mailbox_id: Mapped[BigId] = mapped_column(ForeignKey("mailbox.mailbox_id"), primary_key=True, autoincrement=False)
+    mailbox_id: Mapped[BigId] = mapped_column(
+        ForeignKey("mailbox.mailbox_id"), primary_key=True, autoincrement=False
+    )
     kind: Mapped[str] = mapped_column(Text, primary_key=True)
     item_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
     due_at: Mapped[StampNow]
@@ -47,12 +49,16 @@ def add(kind: str, mailbox_id: int, item_id: int, delay: timedelta = timedelta(0
     db.session.execute(_ADD, {"kind": kind, "mailbox": mailbox_id, "item": item_id, "delay": delay})
 
 
-_ADD = text("INSERT INTO work (mailbox_id, kind, item_id, due_at) VALUES (:mailbox, :kind, :item, now() + :delay)")
+_ADD = text(
+    "INSERT INTO work (mailbox_id, kind, item_id, due_at) VALUES (:mailbox, :kind, :item, now() + :delay)"
+)
 
 
 def claim(kind: str, limit: int, lease: timedelta) -> Sequence[Claim]:
     """Take up to `limit` due rows for `lease`; rows that another process is taking are passed over."""
-    rows = db.session.execute(_CLAIM, {"kind": kind, "limit": limit, "period": lease, "lease": secrets.randbits(62)})
+    rows = db.session.execute(
+        _CLAIM, {"kind": kind, "limit": limit, "period": lease, "lease": secrets.randbits(62)}
+    )
     return [Claim(row.mailbox_id, kind, row.item_id, row.lease, row.attempts) for row in rows]
 
 

@@ -18,6 +18,7 @@ class Account(Base):
     status: Mapped[str] = mapped_column(Text, server_default="active")
     reading_preference: Mapped[str] = mapped_column(Text, server_default="reading")
     rows_preference: Mapped[int] = mapped_column(SmallInteger, server_default="50")
+    density_preference: Mapped[str] = mapped_column(Text, server_default="comfortable")
     clerk_updated_at: Mapped[BigId] = mapped_column(server_default="0")
     created_at: Mapped[StampNow]
 
@@ -27,7 +28,9 @@ class AccountRole(Base):
 
     __tablename__ = "account_role"
 
-    account_id: Mapped[BigId] = mapped_column(ForeignKey("account.account_id"), primary_key=True, autoincrement=False)
+    account_id: Mapped[BigId] = mapped_column(
+        ForeignKey("account.account_id"), primary_key=True, autoincrement=False
+    )
     role: Mapped[str] = mapped_column(Text, primary_key=True)
     granted_by: Mapped[BigId | None] = mapped_column(ForeignKey("account.account_id"))
     granted_at: Mapped[StampNow]

@@ -1,6 +1,17 @@
 """What a mailbox is and what lies in it. Metadata is readable, content is sealed; each key begins with the mailbox."""
 
-from sqlalchemy import Boolean, ForeignKey, ForeignKeyConstraint, Index, Integer, LargeBinary, SmallInteger, Text, UniqueConstraint, text
+from sqlalchemy import (
+    Boolean,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -27,7 +38,9 @@ class MailboxKey(Base):
 
     __tablename__ = "mailbox_key"
 
-    mailbox_id: Mapped[BigId] = mapped_column(ForeignKey("mailbox.mailbox_id"), primary_key=True, autoincrement=False)
+    mailbox_id: Mapped[BigId] = mapped_column(
+        ForeignKey("mailbox.mailbox_id"), primary_key=True, autoincrement=False
+    )
     wrapped: Mapped[bytes] = mapped_column(LargeBinary)
 
 
@@ -37,8 +50,12 @@ class MailboxMember(Base):
     __tablename__ = "mailbox_member"
     __table_args__ = (Index("mailbox_member_account_id", "account_id"),)
 
-    mailbox_id: Mapped[BigId] = mapped_column(ForeignKey("mailbox.mailbox_id"), primary_key=True, autoincrement=False)
-    account_id: Mapped[BigId] = mapped_column(ForeignKey("account.account_id"), primary_key=True, autoincrement=False)
+    mailbox_id: Mapped[BigId] = mapped_column(
+        ForeignKey("mailbox.mailbox_id"), primary_key=True, autoincrement=False
+    )
+    account_id: Mapped[BigId] = mapped_column(
+        ForeignKey("account.account_id"), primary_key=True, autoincrement=False
+    )
     role: Mapped[str] = mapped_column(Text, server_default="owner")
     since: Mapped[StampNow]
 
@@ -49,10 +66,14 @@ class MailAddress(Base):
     __tablename__ = "address"
     __table_args__ = (
         Index("address_mailbox_id", "mailbox_id"),
-        Index("address_one_primary_a_mailbox", "mailbox_id", unique=True, postgresql_where=text("is_primary")),
+        Index(
+            "address_one_primary_a_mailbox", "mailbox_id", unique=True, postgresql_where=text("is_primary")
+        ),
     )
 
-    domain_id: Mapped[BigId] = mapped_column(ForeignKey("domain.domain_id"), primary_key=True, autoincrement=False)
+    domain_id: Mapped[BigId] = mapped_column(
+        ForeignKey("domain.domain_id"), primary_key=True, autoincrement=False
+    )
     local_part: Mapped[str] = mapped_column(Text, primary_key=True)
     mailbox_id: Mapped[BigId] = mapped_column(ForeignKey("mailbox.mailbox_id"))
     is_primary: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
@@ -65,7 +86,9 @@ class Folder(Base):
     __tablename__ = "folder"
     __table_args__ = (UniqueConstraint("mailbox_id", "kind"),)
 
-    mailbox_id: Mapped[BigId] = mapped_column(ForeignKey("mailbox.mailbox_id"), primary_key=True, autoincrement=False)
+    mailbox_id: Mapped[BigId] = mapped_column(
+        ForeignKey("mailbox.mailbox_id"), primary_key=True, autoincrement=False
+    )
     folder_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
     kind: Mapped[str] = mapped_column(Text)
 
@@ -78,12 +101,30 @@ class Message(Base):
 
     __tablename__ = "message"
     __table_args__ = (
-        ForeignKeyConstraint(["mailbox_id", "folder_id"], ["folder.mailbox_id", "folder.folder_id"], name="message_folder_exists"),
         ForeignKeyConstraint(
-            ["mailbox_id", "came_from_folder_id"], ["folder.mailbox_id", "folder.folder_id"], name="message_came_from_folder_exists"
+            ["mailbox_id", "folder_id"],
+            ["folder.mailbox_id", "folder.folder_id"],
+            name="message_folder_exists",
         ),
-        Index("message_in_folder", "mailbox_id", "folder_id", text("received_at DESC"), text("message_id DESC"), postgresql_where=_SHOWN),
-        Index("message_unread_in_folder", "mailbox_id", "folder_id", postgresql_where=text("unread AND state <> 'received'")),
+        ForeignKeyConstraint(
+            ["mailbox_id", "came_from_folder_id"],
+            ["folder.mailbox_id", "folder.folder_id"],
+            name="message_came_from_folder_exists",
+        ),
+        Index(
+            "message_in_folder",
+            "mailbox_id",
+            "folder_id",
+            text("received_at DESC"),
+            text("message_id DESC"),
+            postgresql_where=_SHOWN,
+        ),
+        Index(
+            "message_unread_in_folder",
+            "mailbox_id",
+            "folder_id",
+            postgresql_where=text("unread AND state <> 'received'"),
+        ),
         Index("message_in_thread", "mailbox_id", "thread_id", "received_at", postgresql_where=_SHOWN),
     )
 
@@ -109,7 +150,10 @@ class Message(Base):
 
 def _of_message(name: str) -> ForeignKeyConstraint:
     return ForeignKeyConstraint(
-        ["mailbox_id", "message_id"], ["message.mailbox_id", "message.message_id"], name=name, ondelete="CASCADE"
+        ["mailbox_id", "message_id"],
+        ["message.mailbox_id", "message.message_id"],
+        name=name,
+        ondelete="CASCADE",
     )
 
 
@@ -158,6 +202,8 @@ class ThreadReference(Base):
     __tablename__ = "thread_reference"
     __table_args__ = (Index("thread_reference_mailbox_id_thread_id", "mailbox_id", "thread_id"),)
 
-    mailbox_id: Mapped[BigId] = mapped_column(ForeignKey("mailbox.mailbox_id"), primary_key=True, autoincrement=False)
+    mailbox_id: Mapped[BigId] = mapped_column(
+        ForeignKey("mailbox.mailbox_id"), primary_key=True, autoincrement=False
+    )
     reference: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     thread_id: Mapped[BigId]

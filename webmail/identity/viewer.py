@@ -1,0 +1,42 @@
+"""Who is looking: the account behind a session, as every layer below the web knows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """How pages look for a person; the defaults are for somebody who has not said so."""
+
+    rows: int = 50
+    density: str = "comfortable"
+    reading: str = "reading"
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """One signed-in person during one request."""
+
+    account_id: int
+    user_id: str
+    """Clerk's `sub`: what an account is bound to, never an address."""
+    session_id: str
+    name: str
+    contact: str
+    """Where notices outside this service reach the person."""
+    roles: frozenset[str]
+    """From our own table, never from a token."""
+    mailbox_id: int | None
+    address: str | None
+    status: str
+    fva: tuple[int, ...]
+    """Minutes since the first and second factor as of the token's issue; see `clerk.stepup`."""
+    preferences: Preferences = Preferences()
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """Clerk knows this person and we do not let him in. `reason` is a short code for the log."""
+
+    reason: str

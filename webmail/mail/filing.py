@@ -1,0 +1,74 @@
+"""Filing: a received message is opened, read, threaded, indexed, and given its line in the list. One transaction a message."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import select, update
+
+from webmail.db import db
+from webmail.keys import MailboxKeys
+from webmail.mail import messages, reading, search, threads
+from webmail.mail.messages import Summary
+from webmail.mail.models import Message
+from webmail.mail.references import thread_keys
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """Where a message was put."""
+
+    message_id: int
+    thread_id: int
+
+
+def file(keys: MailboxKeys, message_id: int) -> Filed | None:
+    """File a received message of this mailbox; None when it is gone or was filed before (a job may run twice)."""
+    query = select(Message.state, Message.content_key).where(
+        Message.mailbox_id == keys.mailbox_id, Message.message_id == message_id
+    )
+    row = db.session.execute(query.with_for_update()).first()
+    if row is None or row.state != "received":
+        return None
+    content_key = keys.open_content_key(row.content_key, message_id)
+    view = reading.build(messages.source(keys, message_id), message_id)
+    thread_id = write(keys, message_id, content_key, view)
+    return Filed(message_id, thread_id)
+
+
+def write(
+    keys: MailboxKeys, message_id: int, content_key: bytes, view: reading.View, *, state: str = "filed"
+) -> int:
+    """Write everything that is made from a message's view: summary, thread, index, and the view itself. The conversation's id."""
+    threads.lock(keys.mailbox_id)
+    names = thread_keys(view.message_id, "", view.references)
+    thread_id = threads.join(keys, names)
+    reading.store(keys, message_id, content_key, view)
+    search.index(keys, message_id, _text(view))
+    summary = Summary(view.subject[:500], view.sender, view.to[:3], view.snippet)
+    values = {
+        "state": state,
+        "content_key": keys.wrap_content_key(content_key, message_id),
+        "summary": summary.seal(content_key, keys.mailbox_id, message_id),
+        "thread_id": thread_id,
+        "attachments": min(len(view.files), 32_000),
+    }
+    mine = (Message.mailbox_id == keys.mailbox_id, Message.message_id == message_id)
+    db.session.execute(
+        update(Message).where(*mine).values(**values).execution_options(synchronize_session=False)
+    )
+    return thread_id
+
+
+def give_up(mailbox_id: int, message_id: int) -> None:
+    """Show a message that cannot be read as just that: in its folder, unread, with its source to download."""
+    mine = (Message.mailbox_id == mailbox_id, Message.message_id == message_id, Message.state == "received")
+    db.session.execute(
+        update(Message).where(*mine).values(state="unreadable").execution_options(synchronize_session=False)
+    )
+
+
+def _text(view: reading.View) -> search.Text:
+    people = " ".join(f"{name} {address}" for name, address in (*view.to, *view.cc, *view.bcc))
+    names = " ".join(item.name for item in view.files)
+    return search.Text(
+        view.subject, " ".join(view.sender), people, f"{names}\n{view.text}" if names else view.text
+    )
