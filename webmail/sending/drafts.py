@@ -1,0 +1,231 @@
+"""Drafts: what is being written, sealed, saved again and again, never overwritten by another tab without saying so."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, func, insert, select, update
+
+from webmail.db import db, new_id
+from webmail.errors import Conflict, NotFound, Refused
+from webmail.keys import MailboxKeys, Place, new_content_key, seal, unseal
+from webmail.mail import messages
+from webmail.mail.folders import Kind
+from webmail.mail.models import Message
+from webmail.sending.models import Draft, DraftAttachment
+
+MAX_ATTACHMENTS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """What was typed, as it was typed, and which message it answers or passes on."""
+
+    to: str = ""
+    cc: str = ""
+    bcc: str = ""
+    subject: str = ""
+    body: str = ""
+    answers: int | None = None
+    forwards: int | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """True when nothing was typed that would be missed."""
+        return not any(value.strip() for value in (self.to, self.cc, self.bcc, self.subject, self.body))
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file to attach."""
+
+    name: str
+    content_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A file that is attached to a draft."""
+
+    number: int
+    name: str
+    content_type: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A draft as its author sees it. `revision` goes into the form and comes back with the next save."""
+
+    message_id: int
+    revision: int
+    saved_at: datetime
+    fields: Fields
+    attachments: tuple[Attached, ...]
+
+
+def _place(keys: MailboxKeys, message_id: int, table: str, field: str) -> Place:
+    return Place(table, keys.mailbox_id, message_id, field)
+
+
+def create(keys: MailboxKeys, author: tuple[str, str], fields: Fields) -> Opened:
+    """A new draft in the drafts folder; `author` is the writer's name and address."""
+    message_id, content_key = new_id(), new_content_key()
+    db.session.execute(
+        insert(Message),
+        {
+            "mailbox_id": keys.mailbox_id,
+            "message_id": message_id,
+            "folder_id": int(Kind.DRAFTS),
+            "state": "draft",
+            "direction": "out",
+            "size_bytes": 0,
+            "unread": False,
+            "envelope_from": author[1],
+            "content_key": keys.wrap_content_key(content_key, message_id),
+            "summary": _summary(author, fields).seal(content_key, keys.mailbox_id, message_id),
+        },
+    )
+    sealed = _seal_fields(keys, message_id, content_key, fields)
+    db.session.execute(
+        insert(Draft), {"mailbox_id": keys.mailbox_id, "message_id": message_id, "sealed": sealed}
+    )
+    return load(keys, message_id)
+
+
+def load(keys: MailboxKeys, message_id: int) -> Opened:
+    """A draft of this mailbox. Raises NotFound."""
+    query = select(Draft.revision, Draft.sealed, Draft.saved_at)
+    row = db.session.execute(
+        query.where(Draft.mailbox_id == keys.mailbox_id, Draft.message_id == message_id)
+    ).first()
+    if row is None:
+        raise NotFound("draft")
+    content_key = messages.content_key(keys, message_id)
+    fields = Fields(
+        **json.loads(unseal(content_key, row.sealed, _place(keys, message_id, "draft", "sealed")))
+    )
+    return Opened(
+        message_id, row.revision, row.saved_at, fields, tuple(_attached(keys, message_id, content_key))
+    )
+
+
+def save(
+    keys: MailboxKeys, author: tuple[str, str], message_id: int, revision: int, fields: Fields
+) -> Opened:
+    """Write `fields` over revision `revision` of a draft. Raises Conflict when a newer one is there, NotFound when it is gone."""
+    content_key = messages.content_key(keys, message_id)
+    statement = (
+        update(Draft)
+        .where(
+            Draft.mailbox_id == keys.mailbox_id, Draft.message_id == message_id, Draft.revision == revision
+        )
+        .values(
+            revision=revision + 1,
+            sealed=_seal_fields(keys, message_id, content_key, fields),
+            saved_at=func.now(),
+        )
+        .returning(Draft.revision)
+    )
+    if db.session.execute(statement).scalar() is None:
+        load(keys, message_id)
+        raise Conflict("draft")
+    summary = _summary(author, fields).seal(content_key, keys.mailbox_id, message_id)
+    touch = update(Message).where(Message.mailbox_id == keys.mailbox_id, Message.message_id == message_id)
+    db.session.execute(touch.values(summary=summary, received_at=func.now()))
+    return load(keys, message_id)
+
+
+def attach(keys: MailboxKeys, message_id: int, uploads: Iterable[Upload], limit_bytes: int) -> None:
+    """Attach files to a draft. Raises Refused past `limit_bytes` in all, or past 50 files; then none is attached."""
+    content_key = messages.content_key(keys, message_id)
+    there = list(_attached(keys, message_id, content_key))
+    number = max((item.number for item in there), default=0)
+    total = sum(item.size_bytes for item in there)
+    rows = []
+    for upload in uploads:
+        number, total = number + 1, total + len(upload.content)
+        description = json.dumps({"name": upload.name, "content_type": upload.content_type}).encode()
+        rows.append(
+            {
+                "mailbox_id": keys.mailbox_id,
+                "message_id": message_id,
+                "number": number,
+                "size_bytes": len(upload.content),
+                "description": seal(
+                    content_key, description, _file_place(keys, message_id, number, "description")
+                ),
+                "sealed": seal(content_key, upload.content, _file_place(keys, message_id, number, "sealed")),
+            }
+        )
+    if total > limit_bytes:
+        raise Refused(f"the attachments are {total} bytes together, and {limit_bytes} may leave")
+    if len(there) + len(rows) > MAX_ATTACHMENTS or number > 100:
+        raise Refused(f"a message carries {MAX_ATTACHMENTS} files at the most")
+    if rows:
+        db.session.execute(insert(DraftAttachment), rows)
+        _count_attachments(keys, message_id)
+
+
+def detach(keys: MailboxKeys, message_id: int, numbers: Sequence[int]) -> None:
+    """Take files off a draft."""
+    mine = (DraftAttachment.mailbox_id == keys.mailbox_id, DraftAttachment.message_id == message_id)
+    db.session.execute(delete(DraftAttachment).where(*mine, DraftAttachment.number.in_(numbers)))
+    _count_attachments(keys, message_id)
+
+
+def files(keys: MailboxKeys, message_id: int) -> list[Upload]:
+    """The attached files with their content, in order."""
+    content_key = messages.content_key(keys, message_id)
+    query = select(DraftAttachment).where(
+        DraftAttachment.mailbox_id == keys.mailbox_id, DraftAttachment.message_id == message_id
+    )
+    made = []
+    for row in db.session.execute(query.order_by(DraftAttachment.number)).scalars():
+        told = json.loads(
+            unseal(content_key, row.description, _file_place(keys, message_id, row.number, "description"))
+        )
+        content = unseal(content_key, row.sealed, _file_place(keys, message_id, row.number, "sealed"))
+        made.append(Upload(told["name"], told["content_type"], content))
+    return made
+
+
+def discard(keys: MailboxKeys, message_id: int) -> None:
+    """Destroy a draft. Raises NotFound."""
+    load(keys, message_id)
+    messages.act(keys.mailbox_id, [message_id], "delete")
+
+
+def _attached(keys: MailboxKeys, message_id: int, content_key: bytes) -> Iterable[Attached]:
+    query = select(DraftAttachment.number, DraftAttachment.size_bytes, DraftAttachment.description).where(
+        DraftAttachment.mailbox_id == keys.mailbox_id, DraftAttachment.message_id == message_id
+    )
+    for row in db.session.execute(query.order_by(DraftAttachment.number)):
+        told = json.loads(
+            unseal(content_key, row.description, _file_place(keys, message_id, row.number, "description"))
+        )
+        yield Attached(row.number, told["name"], told["content_type"], row.size_bytes)
+
+
+def _file_place(keys: MailboxKeys, message_id: int, number: int, field: str) -> Place:
+    return _place(keys, message_id, "draft_attachment", f"{number}.{field}")
+
+
+def _count_attachments(keys: MailboxKeys, message_id: int) -> None:
+    mine = (DraftAttachment.mailbox_id == keys.mailbox_id, DraftAttachment.message_id == message_id)
+    count = select(func.count()).where(*mine).scalar_subquery()
+    touch = update(Message).where(Message.mailbox_id == keys.mailbox_id, Message.message_id == message_id)
+    db.session.execute(touch.values(attachments=count).execution_options(synchronize_session=False))
+
+
+def _seal_fields(keys: MailboxKeys, message_id: int, content_key: bytes, fields: Fields) -> bytes:
+    return seal(content_key, json.dumps(asdict(fields)).encode(), _place(keys, message_id, "draft", "sealed"))
+
+
+def _summary(author: tuple[str, str], fields: Fields) -> messages.Summary:
+    snippet = " ".join(fields.body[:400].split())[:160]
+    return messages.Summary(
+        fields.subject, author, (("", fields.to[:200]),) if fields.to.strip() else (), snippet
+    )

@@ -1,0 +1,200 @@
+"""The outbox: what leaves, row by row, until every recipient's server has answered or the time is up.
+
+    queued ──claim──▶ claimed ──before the last dot──▶ handed ──relay's reply──▶ sent | failed | deferred | unknown
+                                                                                     deferred, unknown ──later──▶ claimed
+
+The one window in which a message can leave twice lies between the relay's 250 and our commit. A row found as `handed` after a
+crash was in that window: it is sent again with the same bytes and Message-ID, and flagged `repeated`.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Row, func, insert, select, update
+
+from webmail import work
+from webmail.db import db, new_id
+from webmail.mail.models import Message
+from webmail.sending.models import Delivery, Submission
+
+FIRST_RETRY = timedelta(minutes=5)
+LONGEST_RETRY = timedelta(hours=4)
+GIVE_UP_AFTER = timedelta(days=5)
+OPEN = ("queued", "claimed", "handed", "deferred", "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How far a message got with one recipient."""
+
+    recipient: str
+    state: str
+    attempts: int
+    reply: str
+    repeated: bool
+    next_at: datetime | None
+    changed_at: datetime
+
+
+def submit(
+    mailbox_id: int, message_id: int, account_id: int | None, sender: str, recipients: Sequence[str]
+) -> int:
+    """Put a message that lies in Sent into the outbox, for these envelope recipients; the submission's id."""
+    submission_id = new_id()
+    db.session.execute(
+        insert(Submission),
+        {
+            "mailbox_id": mailbox_id,
+            "submission_id": submission_id,
+            "message_id": message_id,
+            "account_id": account_id,
+            "envelope_from": sender,
+        },
+    )
+    rows = [
+        {"mailbox_id": mailbox_id, "submission_id": submission_id, "number": number, "recipient": recipient}
+        for number, recipient in enumerate(dict.fromkeys(recipients), 1)
+    ]
+    db.session.execute(insert(Delivery), rows)
+    work.add(work.SEND, mailbox_id, submission_id)
+    return submission_id
+
+
+def statuses(mailbox_id: int, message_ids: Sequence[int]) -> dict[int, list[Status]]:
+    """The recipients' states of sent messages, by message."""
+    query = (
+        select(Submission.message_id, Delivery)
+        .join(
+            Delivery,
+            (Delivery.mailbox_id == Submission.mailbox_id)
+            & (Delivery.submission_id == Submission.submission_id),
+        )
+        .where(Submission.mailbox_id == mailbox_id, Submission.message_id.in_(message_ids))
+        .order_by(Delivery.number)
+    )
+    found: dict[int, list[Status]] = {}
+    for message_id, row in db.session.execute(query):
+        found.setdefault(message_id, []).append(
+            Status(
+                row.recipient, row.state, row.attempts, row.reply, row.repeated, row.next_at, row.changed_at
+            )
+        )
+    return found
+
+
+def overall(states: Sequence[Status]) -> str:
+    """One word for all recipients together: sending, deferred, failed or sent."""
+    kinds = {status.state for status in states}
+    if kinds & {"queued", "claimed", "handed"}:
+        return "sending"
+    if kinds & {"deferred", "unknown"}:
+        return "deferred"
+    return "failed" if "failed" in kinds else "sent"
+
+
+# --- the worker's side ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """A submission that a worker holds: what to send, and to whom it has not been sent yet."""
+
+    mailbox_id: int
+    submission_id: int
+    message_id: int
+    envelope_from: str
+    created_at: datetime
+    recipients: dict[str, int]
+    """Envelope recipient to its row's number."""
+
+
+def open_claim(claim: work.Claim) -> Leaving | None:
+    """What a claim is about, its open rows marked as claimed; None when nothing of it is left to send (or it is gone).
+
+    Rows that a dead worker left as `handed` are flagged: the relay may have them already.
+    """
+    mine = (Submission.mailbox_id == claim.mailbox_id, Submission.submission_id == claim.item_id)
+    row = db.session.execute(select(Submission).where(*mine)).scalar()
+    if row is None:
+        return None
+    rows = (Delivery.mailbox_id == claim.mailbox_id, Delivery.submission_id == claim.item_id)
+    statement = (
+        update(Delivery)
+        .where(*rows, Delivery.state.in_(OPEN))
+        .values(
+            state="claimed",
+            attempts=Delivery.attempts + 1,
+            repeated=Delivery.repeated | Delivery.state.in_(["handed", "unknown"]),
+            changed_at=func.now(),
+        )
+        .returning(Delivery.number, Delivery.recipient)
+        .execution_options(synchronize_session=False)
+    )
+    recipients = {recipient: number for number, recipient in sorted(db.session.execute(statement).tuples())}
+    if not recipients:
+        return None
+    return Leaving(
+        claim.mailbox_id, claim.item_id, row.message_id, row.envelope_from, row.created_at, recipients
+    )
+
+
+def mark_handed(leaving: Leaving, recipients: Sequence[str]) -> None:
+    """Note that the last dot is about to be written for these recipients: from here on the relay may have the message."""
+    _set(leaving, [leaving.recipients[item] for item in recipients], {"state": "handed"})
+
+
+def note(leaving: Leaving, recipient: str, kind: str, code: int | None, reply: str) -> None:
+    """Write down what became of one recipient: sent, deferred, failed or unknown."""
+    values = {"state": kind, "reply_code": code, "reply": reply[:500], "next_at": None}
+    _set(leaving, [leaving.recipients[recipient]], values)
+
+
+def _set(leaving: Leaving, numbers: Sequence[int], values: Mapping[str, object]) -> None:
+    statement = update(Delivery).where(
+        Delivery.mailbox_id == leaving.mailbox_id,
+        Delivery.submission_id == leaving.submission_id,
+        Delivery.number.in_(numbers),
+    )
+    statement = statement.values(**values, changed_at=func.now())
+    db.session.execute(statement.execution_options(synchronize_session=False))
+
+
+def settle(claim: work.Claim, leaving: Leaving) -> timedelta | None:
+    """After an attempt: finish the work, or plan the next attempt and say in how long. Past five days, give up for good."""
+    rows = (Delivery.mailbox_id == claim.mailbox_id, Delivery.submission_id == claim.item_id)
+    still: list[Row[int, int]] = list(
+        db.session.execute(
+            select(Delivery.number, Delivery.attempts).where(*rows, Delivery.state.in_(OPEN))
+        ).all()
+    )
+    age = db.session.execute(select(func.now())).scalar_one() - leaving.created_at
+    if still and age < GIVE_UP_AFTER:
+        delay = retry_after(max(row.attempts for row in still))
+        _set(leaving, [row.number for row in still], {"next_at": func.now() + delay})
+        work.again(claim, delay, "deferred")
+        return delay
+    if still:
+        _set(leaving, [row.number for row in still], {"state": "failed", "next_at": None})
+    finished = update(Submission).where(
+        Submission.mailbox_id == claim.mailbox_id, Submission.submission_id == claim.item_id
+    )
+    db.session.execute(finished.values(finished_at=func.now()))
+    work.finish(claim)
+    return None
+
+
+def retry_after(attempts: int) -> timedelta:
+    """The wait before the next attempt: 5 minutes, doubling to 4 hours, each up to a fifth longer or shorter."""
+    doublings = min(max(0, attempts - 1), 10)
+    return min(FIRST_RETRY * (1 << doublings), LONGEST_RETRY) * random.uniform(0.8, 1.2)
+
+
+def mark_answered(mailbox_id: int, message_id: int, *, forwarded: bool) -> None:
+    """Note on a message that it was answered, or passed on."""
+    column = {"forwarded": True} if forwarded else {"answered": True}
+    mine = (Message.mailbox_id == mailbox_id, Message.message_id == message_id)
+    db.session.execute(
+        update(Message).where(*mine).values(**column).execution_options(synchronize_session=False)
+    )
