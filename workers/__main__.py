@@ -1,0 +1,169 @@
+"""`python -m workers`: one parent that keeps three children alive: filing, sending, and the clock.
+
+The parent imports everything and never opens a connection, so a child costs little and inherits nothing that two processes must
+not share. A child that dies is started again; SIGTERM lets running jobs finish.
+
+RQ's own cron is not used: it writes pickled jobs, which our workers refuse, and keeps its clock in Redis, which may be empty.
+"""
+
+import ctypes
+import logging
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from types import FrameType
+
+from redis import Redis
+from redis.exceptions import RedisError
+from rq import Worker
+from rq.job import Job
+from rq.queue import Queue
+from rq.serializers import JSONSerializer
+from sqlalchemy.exc import OperationalError
+
+from webmail import config, db, logs
+from webmail.errors import SettingError
+from webmail.sending.relay import RelaySettings
+from workers import filing, keeping, sending
+from workers.context import core
+
+log = logging.getLogger("workers")
+SWEEP_SECONDS = 2.0
+HORSE_BYTES = 2 << 30
+STOP_SECONDS = 25
+
+
+class Horse(Worker):  # type: ignore[misc]
+    """An RQ worker whose jobs run in children with a limit on memory."""
+
+    def main_work_horse(self, job: Job, queue: Queue) -> None:
+        """Before a job runs: limit the process that it may take down."""
+        resource.setrlimit(resource.RLIMIT_AS, (HORSE_BYTES, HORSE_BYTES))
+        super().main_work_horse(job, queue)
+
+
+def _queue(name: str) -> None:
+    settings = core().extensions["settings"]
+    while True:
+        try:
+            connection = Redis.from_url(settings.redis_url)
+            queue = Queue(name, connection=connection, serializer=JSONSerializer)
+            worker = Horse(
+                [queue], connection=connection, serializer=JSONSerializer, log_job_description=False
+            )
+            worker.work(logging_level="WARNING", max_idle_time=None)
+            return
+        except (RedisError, OSError) as error:
+            log.warning("bell unreachable", extra={"queue": name, "error": type(error).__name__})
+            time.sleep(1)
+
+
+def _clock() -> None:
+    stopping: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _frame: stopping.append(number))
+    while not stopping:
+        try:
+            keeping.sweep()
+        except OperationalError as error:
+            log.warning("database unreachable", extra={"error": type(error.orig).__name__})
+            with core().app_context():
+                db.db.engine.dispose()
+        time.sleep(SWEEP_SECONDS)
+
+
+CHILDREN: Mapping[str, Callable[[], None]] = {
+    "filing": lambda: _queue("filing"),
+    "sending": lambda: _queue("sending"),
+    "clock": _clock,
+}
+
+
+def _start(name: str) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        _die_with_parent()
+        CHILDREN[name]()
+        code = 0
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else 1
+    except BaseException as error:
+        log.critical("child failed", extra={"child": name, "error": type(error).__name__})
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _die_with_parent() -> None:
+    """On Linux, have the kernel end this child when the parent is killed outright."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGTERM)
+
+
+class _Stop(Exception):
+    pass
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    raise _Stop
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT; the exit code."""
+    logs.configure()
+    try:
+        settings = config.read()
+        settings.require("database_url", "redis_url", "relay_url")
+        RelaySettings.parse(settings.relay_url)
+        core()
+    except (SettingError, ValueError) as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 2
+    log.debug("imported", extra={"modules": [filing.__name__, sending.__name__]})
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop)
+    running = {_start(name): name for name in CHILDREN}
+    log.info("ready", extra={"children": len(running)})
+    born = dict.fromkeys(CHILDREN, time.monotonic())
+    try:
+        while True:
+            pid, _status = os.wait()
+            name = running.pop(pid, None)
+            if name is None:
+                continue
+            log.warning("child ended", extra={"child": name})
+            if time.monotonic() - born[name] < 1:
+                time.sleep(1)
+            born[name] = time.monotonic()
+            running[_start(name)] = name
+    except _Stop:
+        return _end(running)
+
+
+def _end(running: dict[int, str]) -> int:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    for pid in running:
+        os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
+    while running and time.monotonic() < deadline:
+        pid, _status = os.waitpid(-1, os.WNOHANG)
+        if pid:
+            running.pop(pid, None)
+        else:
+            time.sleep(0.02)
+    for pid in running:
+        os.kill(pid, signal.SIGKILL)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""Filing what came in. A message that kills its worker is set aside after the second time, and shown as unreadable."""
+
+import logging
+from datetime import timedelta
+
+from sqlalchemy.exc import OperationalError
+
+from webmail import jobs, work
+from webmail.db import transaction
+from webmail.errors import KeyTrouble
+from webmail.keys import open_mailbox
+from webmail.mail import filing
+from webmail.mail.mailboxes import WorkerJob
+from workers.context import core, master
+
+log = logging.getLogger(__name__)
+BATCH = 20
+LEASE = timedelta(seconds=60)
+ATTEMPTS = 2
+
+
+def drain() -> int:
+    """File everything that is due; how many messages that were. Safe to run many times at once."""
+    done = 0
+    with core().app_context():
+        jobs.answered(jobs.FILE)
+        while True:
+            with transaction():
+                claims = work.claim(work.FILE, BATCH, LEASE)
+            if not claims:
+                return done
+            for claim in claims:
+                done += _one(claim)
+
+
+def _one(claim: work.Claim) -> int:
+    if claim.attempts > ATTEMPTS:
+        _give_up(claim, "poison")
+        return 0
+    try:
+        with transaction(claim.mailbox_id):
+            if not work.holds(claim):
+                return 0
+            keys = open_mailbox(master(), claim.mailbox_id, WorkerJob("file", claim.mailbox_id))
+            filing.file(keys, claim.item_id)
+            work.finish(claim)
+    except OperationalError:
+        raise  # the database is away: the lease ends by itself
+    except KeyTrouble as error:
+        log.critical(
+            "key trouble",
+            extra={"mailbox": claim.mailbox_id, "message": claim.item_id, "error": type(error).__name__},
+        )
+        _give_up(claim, "keys")
+        return 0
+    except Exception as error:
+        log.error(
+            "filing failed",
+            extra={"mailbox": claim.mailbox_id, "message": claim.item_id, "error": type(error).__name__},
+        )
+        with transaction(claim.mailbox_id):
+            work.again(claim, timedelta(seconds=1), "error")
+        return 0
+    return 1
+
+
+def _give_up(claim: work.Claim, problem: str) -> None:
+    with transaction(claim.mailbox_id):
+        filing.give_up(claim.mailbox_id, claim.item_id)
+        work.park(claim, problem)
+    log.error("set aside", extra={"mailbox": claim.mailbox_id, "message": claim.item_id, "problem": problem})
