@@ -7,6 +7,8 @@ from webmail.provision import import_models
 
 import_models()
 connection = context.config.attributes["connection"]
-context.configure(connection=connection, target_metadata=Base.metadata, transaction_per_migration=True, compare_type=True)
+context.configure(
+    connection=connection, target_metadata=Base.metadata, transaction_per_migration=True, compare_type=True
+)
 with context.begin_transaction():
     context.run_migrations()

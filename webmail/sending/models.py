@@ -1,6 +1,16 @@
 """What is being written, and what is leaving."""
 
-from sqlalchemy import Boolean, ForeignKey, ForeignKeyConstraint, Integer, LargeBinary, SmallInteger, Text, UniqueConstraint, text
+from sqlalchemy import (
+    Boolean,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webmail.db import Base, BigId, Stamp, StampNow
@@ -12,7 +22,10 @@ class Draft(Base):
     __tablename__ = "draft"
     __table_args__ = (
         ForeignKeyConstraint(
-            ["mailbox_id", "message_id"], ["message.mailbox_id", "message.message_id"], name="draft_message_exists", ondelete="CASCADE"
+            ["mailbox_id", "message_id"],
+            ["message.mailbox_id", "message.message_id"],
+            name="draft_message_exists",
+            ondelete="CASCADE",
         ),
     )
 
@@ -29,7 +42,10 @@ class DraftAttachment(Base):
     __tablename__ = "draft_attachment"
     __table_args__ = (
         ForeignKeyConstraint(
-            ["mailbox_id", "message_id"], ["draft.mailbox_id", "draft.message_id"], name="draft_attachment_draft_exists", ondelete="CASCADE"
+            ["mailbox_id", "message_id"],
+            ["draft.mailbox_id", "draft.message_id"],
+            name="draft_attachment_draft_exists",
+            ondelete="CASCADE",
         ),
     )
 
@@ -47,7 +63,10 @@ class Submission(Base):
     __tablename__ = "submission"
     __table_args__ = (
         ForeignKeyConstraint(
-            ["mailbox_id", "message_id"], ["message.mailbox_id", "message.message_id"], name="submission_message_exists", ondelete="CASCADE"
+            ["mailbox_id", "message_id"],
+            ["message.mailbox_id", "message.message_id"],
+            name="submission_message_exists",
+            ondelete="CASCADE",
         ),
         UniqueConstraint("mailbox_id", "message_id"),
     )
@@ -67,7 +86,10 @@ class Delivery(Base):
     __tablename__ = "delivery"
     __table_args__ = (
         ForeignKeyConstraint(
-            ["mailbox_id", "submission_id"], ["submission.mailbox_id", "submission.submission_id"], name="delivery_submission_exists", ondelete="CASCADE"
+            ["mailbox_id", "submission_id"],
+            ["submission.mailbox_id", "submission.submission_id"],
+            name="delivery_submission_exists",
+            ondelete="CASCADE",
         ),
         UniqueConstraint("mailbox_id", "submission_id", "recipient"),
     )

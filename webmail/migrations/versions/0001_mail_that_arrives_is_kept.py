@@ -8,8 +8,17 @@ branch_labels = None
 depends_on = None
 
 MAIL_TABLES = (
-    "mailbox_key", "folder", "message", "message_source", "message_view", "message_index", "thread_reference",
-    "draft", "draft_attachment", "submission", "delivery",
+    "mailbox_key",
+    "folder",
+    "message",
+    "message_source",
+    "message_view",
+    "message_index",
+    "thread_reference",
+    "draft",
+    "draft_attachment",
+    "submission",
+    "delivery",
 )
 
 TABLES = """
@@ -28,12 +37,14 @@ CREATE TABLE account (
     status text NOT NULL DEFAULT 'active',
     reading_preference text NOT NULL DEFAULT 'reading',
     rows_preference smallint NOT NULL DEFAULT 50,
+    density_preference text NOT NULL DEFAULT 'comfortable',
     clerk_updated_at bigint NOT NULL DEFAULT 0,
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT account_clerk_user_id_is_a_clerk_id CHECK (clerk_user_id ~ '^user_[A-Za-z0-9]+$'),
     CONSTRAINT account_status_is_known CHECK (status IN ('active', 'suspended', 'closed')),
     CONSTRAINT account_reading_preference_is_known CHECK (reading_preference IN ('reading', 'formatted')),
-    CONSTRAINT account_rows_preference_is_known CHECK (rows_preference IN (20, 50, 100))
+    CONSTRAINT account_rows_preference_is_known CHECK (rows_preference IN (20, 50, 100)),
+    CONSTRAINT account_density_preference_is_known CHECK (density_preference IN ('comfortable', 'compact'))
 );
 
 CREATE TABLE account_role (
@@ -42,7 +53,7 @@ CREATE TABLE account_role (
     granted_by bigint CONSTRAINT account_role_granted_by_exists REFERENCES account,
     granted_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT account_role_key PRIMARY KEY (account_id, role),
-    CONSTRAINT account_role_role_is_known CHECK (role IN ('support', 'lead', 'reviewer', 'admin', 'auditor')),
+    CONSTRAINT account_role_role_is_known CHECK (role IN ('support', 'support_lead', 'reviewer', 'admin', 'auditor')),
     CONSTRAINT account_role_nobody_grants_his_own CHECK (granted_by <> account_id)
 );
 
@@ -370,7 +381,11 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("DROP TABLE work, delivery, submission, draft_attachment, draft, thread_reference, message_index, message_view, message_source, message, folder")
-    op.execute("DROP TABLE address, mailbox_member, mailbox_key, mailbox, session_denial, account_role, account, domain, audit_event")
+    op.execute(
+        "DROP TABLE work, delivery, submission, draft_attachment, draft, thread_reference, message_index, message_view, message_source, message, folder"
+    )
+    op.execute(
+        "DROP TABLE address, mailbox_member, mailbox_key, mailbox, session_denial, account_role, account, domain, audit_event"
+    )
     op.execute("DROP FUNCTION audit_append(text, text, jsonb), audit_refuse(), message_counts()")
     op.execute("REVOKE USAGE ON SCHEMA public FROM mtumail_web, mtumail_worker, mtumail_inbound")
