@@ -26,7 +26,7 @@ def create_core(settings: Settings, name: str) -> Flask:
     from webmail.keys import MasterKeys
 
     settings.require("database_url")
-    app = Flask(name, static_folder=None, template_folder=None)
+    app = Flask(f"mtumail.{name}", static_folder=None, template_folder=None, root_path=__path__[0])
     db.init_app(app, settings.database_url, pool_size=4, application_name=f"mtumail-{name}")
     if settings.redis_url:
         jobs.bell.connect(settings.redis_url)

@@ -1,0 +1,332 @@
+"""What tests share: one Postgres and one Valkey a run, an empty database a test, people with mailboxes, clients that are signed in."""
+
+import base64
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
+
+from webmail import create_app, create_core, jobs, provision, work
+from webmail.config import Settings
+from webmail.db import db, transaction
+from webmail.identity import accounts
+from webmail.keys import MailboxKeys, MasterKeys, open_mailbox
+from webmail.mail import filing, mailboxes, receiving
+from webmail.mail.addresses import parse_spec
+from webmail.mail.mailboxes import OwnerSession, Recipient, WorkerJob
+from webmail.settings import domains
+
+ORIGIN = "http://mail.localhost:8000"
+DOMAIN = "mtumail.test"
+ROOT = Path(__file__).resolve().parent.parent
+CORPORA = Path(os.environ.get("MTUMAIL_CORPORA", ROOT.parent / "shared" / "corpora"))
+
+
+@pytest.fixture(scope="session")
+def corpora() -> Path:
+    """The folder of test material that other people wrote; skips where it is absent."""
+    if not CORPORA.is_dir():
+        pytest.skip(f"no test material at {CORPORA}: set MTUMAIL_CORPORA")
+    return CORPORA
+
+
+# --- servers -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Database:
+    """A migrated database: addresses by role (owner, web, worker, inbound) and the superuser's."""
+
+    urls: dict[str, str]
+    admin_url: str
+    server_url: str
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+    from webmail.embedded.postgres import PostgresServer
+
+    # Tests keep nothing: a run may be as quick as a disk that is never waited for.
+    server = PostgresServer(tmp_path_factory.mktemp("postgres"), settings={"fsync": "off"})
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    from webmail.embedded.valkey import ValkeyServer
+
+    server = ValkeyServer(tmp_path_factory.mktemp("valkey"))
+    server.start()
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def database(postgres) -> Database:
+    passwords = dict.fromkeys(provision.ROLES, "for-tests-only")
+    urls = provision.provision(postgres.admin_url, passwords)
+    provision.migrate(urls["owner"])
+    return Database(urls, postgres.admin_url.replace("/postgres?", "/mtumail?"), postgres.admin_url)
+
+
+@pytest.fixture(scope="session")
+def superuser(database: Database):
+    """A connection as superuser, each statement its own transaction: to look behind every wall."""
+    engine = create_engine(database.admin_url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()
+
+
+@pytest.fixture
+def empty(superuser) -> None:
+    """A database without a row. Triggers sleep meanwhile: the audit log would refuse."""
+    tables = superuser.execute(
+        text("SELECT string_agg(format('DELETE FROM %I', tablename), ';') FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'")
+    ).scalar_one()
+    superuser.exec_driver_sql(f"SET session_replication_role = replica; {tables}; SET session_replication_role = origin")
+
+
+# --- applications --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def clerk_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory, clerk_key, valkey: str) -> dict[str, str]:
+    """What a process reads, without the address of its database."""
+    pem = clerk_key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    return {
+        "MTUMAIL_ENV": "test",
+        "MTUMAIL_ORIGIN": ORIGIN,
+        "MTUMAIL_MASTER_KEY": base64.b64encode(bytes(range(32))).decode(),
+        "MTUMAIL_DATA_DIR": str(tmp_path_factory.mktemp("data")),
+        "MTUMAIL_REGISTRATION": "open",
+        "MTUMAIL_RELAY_URL": "smtp://127.0.0.1:2526",
+        "REDIS_URL": valkey,
+        "CLERK_PUBLISHABLE_KEY": "pk_test_" + base64.b64encode(b"clerk.localhost:8001$").decode(),
+        "CLERK_SECRET_KEY": "sk_test_local_for_tests",
+        "CLERK_JWT_KEY": pem,
+        "CLERK_API_URL": "http://127.0.0.1:9",
+        "CLERK_FAPI_URL": "http://clerk.localhost:8001",
+        "CLERK_SIGN_IN_URL": "http://clerk.localhost:8001/sign-in",
+    }
+
+
+@pytest.fixture(scope="session")
+def settings(environment: dict[str, str], database: Database) -> Callable[[str], Settings]:
+    return lambda role: Settings.from_environment(environment | {"DATABASE_URL": database.urls[role]})
+
+
+@pytest.fixture(scope="session")
+def web_app(settings) -> Iterator[Flask]:
+    app = create_app(settings("web"))
+    app.config["TESTING"] = True
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def owner_app(settings) -> Iterator[Flask]:
+    """The core as the owner of the tables: what seeding and migrations run as."""
+    app = create_core(settings("owner"), "tests")
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def _worker_core(settings) -> Iterator[Flask]:
+    app = create_core(settings("worker"), "worker")
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture
+def worker(_worker_core: Flask, monkeypatch: pytest.MonkeyPatch) -> Flask:
+    """Lets jobs run in this process, as the worker's role."""
+    for module in ("workers.context", "workers.filing", "workers.sending", "workers.keeping"):
+        monkeypatch.setattr(f"{module}.core", lambda: _worker_core)
+    return _worker_core
+
+
+@pytest.fixture(scope="session")
+def master(owner_app: Flask) -> MasterKeys:
+    return owner_app.extensions["master_keys"]
+
+
+# --- people --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Somebody:
+    """A person with a mailbox."""
+
+    user_id: str
+    account_id: int
+    mailbox_id: int
+    address: str
+    name: str
+
+
+@pytest.fixture
+def make_person(empty: None, owner_app: Flask, master: MasterKeys) -> Callable[..., Somebody]:
+    def make(local: str, name: str = "", role: str | None = None) -> Somebody:
+        user_id = f"user_{local}00000000"
+        with owner_app.app_context():
+            with transaction():
+                domains.host(DOMAIN)
+                account_id = accounts.meet(user_id, name or local.title(), f"{local}@elsewhere.example")
+                if role:
+                    accounts.grant(account_id, role, by=None, actor="system:tests")
+            mailbox_id = mailboxes.new_mailbox_id()
+            with transaction(mailbox_id):
+                mailboxes.create(
+                    master, account_id=account_id, name=name or local.title(), local_part=local, domain=DOMAIN,
+                    quota_bytes=10**9, actor="system:tests",
+                )  # fmt: skip
+        return Somebody(user_id, account_id, mailbox_id, f"{local}@{DOMAIN}", name or local.title())
+
+    return make
+
+
+@pytest.fixture
+def ann(make_person) -> Somebody:
+    return make_person("ann", "Ann Whitfield")
+
+
+@pytest.fixture
+def ben(make_person) -> Somebody:
+    return make_person("ben", "Ben Okello")
+
+
+@pytest.fixture
+def token(clerk_key) -> Callable[..., str]:
+    """Session tokens as Clerk signs them."""
+    pem = clerk_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+    def sign(user_id: str, session_id: str = "", **claims: object) -> str:
+        now = int(time.time())
+        told = {
+            "sub": user_id, "sid": session_id or user_id.replace("user_", "sess_"), "azp": ORIGIN, "v": 2, "sts": "active",
+            "iss": "https://clerk.localhost:8001", "iat": now - 5, "nbf": now - 15, "exp": now + 55, "fva": [0, -1],
+        }  # fmt: skip
+        return jwt.encode(told | claims, pem, "RS256", {"kid": "ins_local", "cat": "cl_B7d4PD111AAA"})
+
+    return sign
+
+
+@pytest.fixture
+def browser_of(web_app: Flask, token) -> Callable[[Somebody], FlaskClient]:
+    """A client that is signed in as somebody."""
+
+    def sign_in(person: Somebody) -> FlaskClient:
+        client = web_app.test_client()
+        client.environ_base |= {"HTTP_HOST": "mail.localhost:8000", "HTTP_ACCEPT": "text/html"}
+        for name, value in (("__session", token(person.user_id)), ("__client_uat", str(int(time.time()) - 60)), ("__clerk_db_jwt", "dvb_x")):
+            client.set_cookie(name, value, domain="mail.localhost")
+        return client
+
+    return sign_in
+
+
+@pytest.fixture
+def stranger(web_app: Flask) -> FlaskClient:
+    """A client that is not signed in."""
+    client = web_app.test_client()
+    client.environ_base |= {"HTTP_HOST": "mail.localhost:8000", "HTTP_ACCEPT": "text/html"}
+    client.set_cookie("__clerk_db_jwt", "dvb_x", domain="mail.localhost")
+    return client
+
+
+# --- mail ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def receive(owner_app: Flask, settings) -> Iterator[Callable[..., int]]:
+    """Take a message in as inbound does, without filing it; the message's id."""
+    app = create_core(settings("inbound"), "inbound")
+
+    def take(person: Somebody, raw: bytes, sender: str = "someone@example.org") -> int:
+        with app.app_context(), transaction():
+            recipient = mailboxes.resolve(parse_spec(person.address))
+            assert isinstance(recipient, Recipient)
+            return receiving.receive(receiving.Envelope(sender, [recipient]), raw)[0]
+
+    yield take
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture
+def deliver(receive, worker: Flask, master: MasterKeys) -> Callable[..., int]:
+    """Take a message in and file it; the message's id."""
+
+    def take(person: Somebody, raw: bytes, sender: str = "someone@example.org") -> int:
+        message_id = receive(person, raw, sender)
+        with worker.app_context():
+            with transaction():
+                [claim] = work.claim(work.FILE, 1, timedelta(seconds=30))
+            with transaction(person.mailbox_id):
+                keys = open_mailbox(master, person.mailbox_id, WorkerJob("file", person.mailbox_id))
+                filing.file(keys, claim.item_id)
+                work.finish(claim)
+        return message_id
+
+    return take
+
+
+@pytest.fixture
+def opened(web_app: Flask, master: MasterKeys) -> Callable[..., object]:
+    """Run a function with somebody's opened mailbox, as the web role."""
+
+    def run(person: Somebody, call: Callable[[MailboxKeys], object]) -> object:
+        with web_app.app_context(), transaction(person.mailbox_id):
+            return call(open_mailbox(master, person.mailbox_id, OwnerSession(person.account_id)))
+
+    return run
+
+
+@pytest.fixture
+def letter() -> Callable[..., bytes]:
+    """A small message with the given headers and text, as it comes over the wire."""
+
+    def write(subject: str = "Hello", text_: str = "How are you?\r\n", sender: str = "Zoë Ñandú <zoe@example.org>", **headers: str) -> bytes:
+        lines = {"From": sender, "To": f"ann@{DOMAIN}", "Subject": subject, "Message-ID": f"<{os.urandom(6).hex()}@example.org>"}
+        lines |= {name.replace("_", "-"): value for name, value in headers.items()}
+        head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        return f"{head}MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n{text_}".encode()
+
+    return write
+
+
+@pytest.fixture(autouse=True)
+def _quiet_bell(valkey: str) -> None:
+    """No test's ring is heard in the next."""
+    jobs.bell.connect(valkey)
+    jobs.bell.redis.flushall()
+
+
+def pretty(value: object) -> str:
+    """A value for a failing test to show."""
+    return json.dumps(value, indent=1, default=str)
