@@ -1,0 +1,174 @@
+"""A composition and its bytes."""
+
+import base64
+import hashlib
+import quopri
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import format_datetime
+from typing import Final
+
+from webmail.mail import text
+from webmail.mail.addresses import Address
+from webmail.sending.composing import fields
+from webmail.sending.composing.fields import CompositionError
+from webmail.sending.relay.content import MAX_LINE, refuse_unclean
+
+_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
+_FALLBACK_TYPE: Final = "application/octet-stream"
+# Everything but tab and line feed; a body is normalised before.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file to send. Parameters of `content_type` are left out; what is not a type becomes application/octet-stream."""
+
+    name: str
+    content_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """A message as its author means it. `body` is plain text, `date` aware, `message_id` at the sender's domain."""
+
+    sender: Address
+    subject: str
+    body: str
+    message_id: str
+    date: datetime
+    to: tuple[Address, ...] = ()
+    cc: tuple[Address, ...] = ()
+    bcc: tuple[Address, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
+    in_reply_to: str | None = None
+    references: tuple[str, ...] = ()
+
+
+def new_message_id(domain: str) -> str:
+    """A Message-ID that nobody can guess and that says nothing: not the time, not the host, not the person."""
+    return f"<{secrets.token_hex(16)}@{domain}>"
+
+
+def needs_smtputf8(composition: Composition) -> bool:
+    """Whether an address in it can only travel with SMTPUTF8 (RFC 6531). Names and subjects never need it."""
+    people = (composition.sender, *composition.to, *composition.cc, *composition.bcc)
+    return not all(person.email.isascii() for person in people)
+
+
+def envelope_recipients(composition: Composition) -> tuple[str, ...]:
+    """To, Cc and Bcc for the envelope, each address once, in that order."""
+    people = (*composition.to, *composition.cc, *composition.bcc)
+    return tuple(dict.fromkeys(person.email for person in people))
+
+
+def build(composition: Composition) -> bytes:
+    """The complete message: CRLF, lines of at most 998 octets, no Bcc.
+
+    Raises CompositionError, naming the field, for whatever could add a header, hide a name or not arrive as written.
+    """
+    head = "".join(_header(composition))
+    body_head, body = _body(composition.body)
+    # Never sent, and still checked: a bad Bcc must be said before the message is queued.
+    fields.addresses("Bcc", composition.bcc)
+    if not composition.attachments:
+        raw = f"{head}{body_head}\r\n".encode() + body
+    else:
+        parts = [body_head.encode() + b"\r\n" + body, *map(_attached, composition.attachments)]
+        boundary = _boundary(composition.message_id, parts)
+        line = b"--" + boundary.encode()
+        content_type = f'Content-Type: multipart/mixed;\r\n boundary="{boundary}"\r\n\r\n'
+        inside = b"".join(line + b"\r\n" + part + b"\r\n" for part in parts)
+        raw = (head + content_type).encode() + inside + line + b"--\r\n"
+    refuse_unclean(raw)
+    return raw
+
+
+def _header(composition: Composition) -> list[str]:
+    if composition.date.tzinfo is None:
+        raise CompositionError("date", "no-zone")
+    lines = [
+        f"Date: {format_datetime(composition.date)}\r\n",
+        fields.addresses("From", [composition.sender]),
+        fields.addresses("To", composition.to) if composition.to else "To: undisclosed-recipients:;\r\n",
+    ]
+    if composition.cc:
+        lines.append(fields.addresses("Cc", composition.cc))
+    lines.append(fields.unstructured("Subject", composition.subject))
+    lines.append(fields.own_message_id(composition.message_id, composition.sender.domain))
+    if composition.in_reply_to is not None:
+        lines.append(fields.message_ids("In-Reply-To", [composition.in_reply_to]))
+    if composition.references:
+        lines.append(fields.message_ids("References", composition.references))
+    lines.append("MIME-Version: 1.0\r\n")
+    return lines
+
+
+def _body(body: str) -> tuple[str, bytes]:
+    """(header, content) of the text: 7bit when it is ASCII and its lines fit, else UTF-8 as quoted-printable."""
+    body = body.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n")
+    if _CONTROLS.search(body):
+        raise CompositionError("body", "control")
+    try:
+        data = (text.flow(body.rstrip()) + "\n").encode("utf-8")
+    except UnicodeEncodeError:
+        raise CompositionError("body", "surrogate") from None
+    charset, encoding = ("us-ascii", "7bit") if data.isascii() else ("utf-8", "quoted-printable")
+    if max(map(len, data.split(b"\n"))) > MAX_LINE:
+        encoding = "quoted-printable"
+    if encoding == "quoted-printable":
+        data = quopri.encodestring(data)
+    head = (
+        f"Content-Type: text/plain; charset={charset}; format=flowed\r\n"
+        f"Content-Transfer-Encoding: {encoding}\r\n"
+    )
+    return head, data.replace(b"\n", b"\r\n")
+
+
+def _attached(item: Attachment) -> bytes:
+    content_type = item.content_type.partition(";")[0].strip().lower()
+    if any(character in item.content_type for character in "\r\n\0"):
+        raise CompositionError("attachment", "control")
+    named = fields.disposition(item.name)
+    if not _TYPE.fullmatch(content_type) or content_type.startswith("multipart/"):
+        content_type = _FALLBACK_TYPE
+    if content_type.startswith("message/"):
+        # RFC 2046 section 5.2.1 forbids base64 here; what is not clean 7-bit keeps its bytes as a file instead.
+        if content_type == "message/rfc822" and _is_plain(item.content):
+            head = f"Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 7bit\r\n{named}\r\n"
+            return head.encode() + item.content
+        content_type = _FALLBACK_TYPE
+    if content_type.startswith("text/") and _is_utf8(item.content):
+        content_type += "; charset=utf-8"
+    head = f"Content-Type: {content_type}\r\nContent-Transfer-Encoding: base64\r\n{named}\r\n"
+    return head.encode() + base64.encodebytes(item.content).rstrip().replace(b"\n", b"\r\n")
+
+
+def _is_plain(content: bytes) -> bool:
+    try:
+        refuse_unclean(content)
+    except ValueError:
+        return False
+    return content.isascii()
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _boundary(message_id: str, parts: Sequence[bytes]) -> str:
+    """A line that is in no part: from the Message-ID, so that the same composition has the same bytes."""
+    number = 0
+    while True:
+        boundary = "=_" + hashlib.sha256(f"{number} {message_id}".encode()).hexdigest()[:32]
+        if not any(boundary.encode() in part for part in parts):
+            return boundary
+        number += 1
