@@ -135,9 +135,18 @@ def settings(environment: dict[str, str], database: Database) -> Callable[[str],
     return lambda role: Settings.from_environment(environment | {"DATABASE_URL": database.urls[role]})
 
 
+class Browser(FlaskClient):
+    """Asks as a browser at our origin that loads a page; a test's own headers win."""
+
+    def open(self, *args, **kwargs):
+        kwargs.setdefault("base_url", ORIGIN)
+        return super().open(*args, **kwargs)
+
+
 @pytest.fixture(scope="session")
 def web_app(settings) -> Iterator[Flask]:
     app = create_app(settings("web"))
+    app.test_client_class = Browser
     app.config["TESTING"] = True
     app.config["PROPAGATE_EXCEPTIONS"] = False
     yield app
@@ -242,7 +251,7 @@ def browser_of(web_app: Flask, token) -> Callable[[Somebody], FlaskClient]:
 
     def sign_in(person: Somebody) -> FlaskClient:
         client = web_app.test_client()
-        client.environ_base |= {"HTTP_HOST": "mail.localhost:8000", "HTTP_ACCEPT": "text/html"}
+        client.environ_base |= {"HTTP_ACCEPT": "text/html"}
         for name, value in (("__session", token(person.user_id)), ("__client_uat", str(int(time.time()) - 60)), ("__clerk_db_jwt", "dvb_x")):
             client.set_cookie(name, value, domain="mail.localhost")
         return client
@@ -254,7 +263,7 @@ def browser_of(web_app: Flask, token) -> Callable[[Somebody], FlaskClient]:
 def stranger(web_app: Flask) -> FlaskClient:
     """A client that is not signed in."""
     client = web_app.test_client()
-    client.environ_base |= {"HTTP_HOST": "mail.localhost:8000", "HTTP_ACCEPT": "text/html"}
+    client.environ_base |= {"HTTP_ACCEPT": "text/html"}
     client.set_cookie("__clerk_db_jwt", "dvb_x", domain="mail.localhost")
     return client
 
@@ -330,3 +339,14 @@ def _quiet_bell(valkey: str) -> None:
 def pretty(value: object) -> str:
     """A value for a failing test to show."""
     return json.dumps(value, indent=1, default=str)
+
+
+@pytest.fixture
+def csrf() -> Callable[[FlaskClient], str]:
+    """A form token for a signed-in client."""
+
+    def ask(client: FlaskClient) -> str:
+        page = client.get("/settings").text
+        return page.split('name="csrf_token" value="', 1)[1].split('"', 1)[0]
+
+    return ask

@@ -170,13 +170,13 @@ def keys_create(path: Path) -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def psql(arguments: tuple[str, ...]) -> None:
     """Open psql on DATABASE_URL, with ARGUMENTS passed on."""
-    from webmail.embedded.programs import find_program
+    from webmail.embedded.programs import postgres_programs
 
     settings = config.read()
     settings.require("database_url")
     url = settings.database_url.replace("postgresql+psycopg://", "postgresql://")
-    program = find_program("psql")
-    os.execv(program, ["psql", url, *arguments])
+    folder, _major = postgres_programs()
+    os.execv(folder / "psql", ["psql", url, *arguments])
 
 
 @cli.command()

@@ -36,7 +36,7 @@ HORSE_BYTES = 2 << 30
 STOP_SECONDS = 25
 
 
-class Horse(Worker):  # type: ignore[misc]
+class Horse(Worker):
     """An RQ worker whose jobs run in children with a limit on memory."""
 
     def main_work_horse(self, job: Job, queue: Queue) -> None:

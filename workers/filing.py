@@ -49,14 +49,14 @@ def _one(claim: work.Claim) -> int:
     except KeyTrouble as error:
         log.critical(
             "key trouble",
-            extra={"mailbox": claim.mailbox_id, "message": claim.item_id, "error": type(error).__name__},
+            extra={"mailbox": claim.mailbox_id, "item": claim.item_id, "error": type(error).__name__},
         )
         _give_up(claim, "keys")
         return 0
     except Exception as error:
         log.error(
             "filing failed",
-            extra={"mailbox": claim.mailbox_id, "message": claim.item_id, "error": type(error).__name__},
+            extra={"mailbox": claim.mailbox_id, "item": claim.item_id, "error": type(error).__name__},
         )
         with transaction(claim.mailbox_id):
             work.again(claim, timedelta(seconds=1), "error")
@@ -68,4 +68,4 @@ def _give_up(claim: work.Claim, problem: str) -> None:
     with transaction(claim.mailbox_id):
         filing.give_up(claim.mailbox_id, claim.item_id)
         work.park(claim, problem)
-    log.error("set aside", extra={"mailbox": claim.mailbox_id, "message": claim.item_id, "problem": problem})
+    log.error("set aside", extra={"mailbox": claim.mailbox_id, "item": claim.item_id, "problem": problem})

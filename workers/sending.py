@@ -53,7 +53,7 @@ def _one(claim: work.Claim, relay: Relay) -> None:
     except OperationalError:
         raise  # the database is away: the lease ends by itself, and what was handed over is flagged then
     except LeaseLost:
-        log.warning("lease lost", extra={"mailbox": claim.mailbox_id, "submission": claim.item_id})
+        log.warning("lease lost", extra={"mailbox": claim.mailbox_id, "item": claim.item_id})
     except Exception as error:
         _put_off(claim, type(error).__name__)
 
@@ -78,7 +78,7 @@ def _attempt(claim: work.Claim, leaving: outbox.Leaving, raw: bytes, relay: Rela
         "attempted",
         extra={
             "mailbox": claim.mailbox_id,
-            "submission": claim.item_id,
+            "item": claim.item_id,
             "recipients": len(outcome.recipients),
         },
     )
@@ -91,7 +91,7 @@ class LeaseLost(MtumailError):
 def _put_off(claim: work.Claim, error: str) -> None:
     """Something of ours failed: try again later, as after a temporary failure of the relay."""
     log.error(
-        "sending failed", extra={"mailbox": claim.mailbox_id, "submission": claim.item_id, "error": error}
+        "sending failed", extra={"mailbox": claim.mailbox_id, "item": claim.item_id, "error": error}
     )
     with transaction(claim.mailbox_id):
         if claim.attempts < ATTEMPTS:

@@ -84,10 +84,11 @@ def create(
     return mailbox_id
 
 
-RESERVED = frozenset(
-    """abuse admin administrator billing contact dmarc help hostmaster info legal list lists mail mailerdaemon marketing mtumail
-    news noc nobody noreply postmaster privacy root security staff support sysadmin tlsrpt usenet webmaster www""".split()
-)
+RESERVED = frozenset({
+    "abuse", "admin", "administrator", "billing", "contact", "dmarc", "help", "hostmaster", "info", "legal", "list", "lists",
+    "mail", "mailerdaemon", "marketing", "mtumail", "news", "noc", "nobody", "noreply", "postmaster", "privacy", "root",
+    "security", "staff", "support", "sysadmin", "tlsrpt", "usenet", "webmaster", "www",
+})  # fmt: skip
 """Local parts (without dots and dashes) that nobody can choose: RFC 2142 roles, and names that would pass for the service."""
 _CHOSEN = re.compile(r"[a-z0-9](?:[a-z0-9]|[._-](?=[a-z0-9])){0,38}[a-z0-9]")
 

@@ -1,0 +1,159 @@
+"""What views share: the open mailbox of whoever asks, the context of every page, and what just happened."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from flask import current_app, g, session, url_for
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_babel import ngettext
+
+from webmail.db import read_id, show_id, transaction
+from webmail.errors import NotFound
+from webmail.identity.viewer import Preferences
+from webmail.keys import MailboxKeys, MasterKeys, open_mailbox
+from webmail.mail import folders
+from webmail.mail.folders import Kind
+from webmail.mail.mailboxes import OwnerSession
+
+try:
+    BUILD = version("mtumail")
+except PackageNotFoundError:  # run from a checkout that was not installed
+    BUILD = "0.1.0"
+
+FOLDER_NAMES = {
+    Kind.INBOX: _l("Inbox"),
+    Kind.SENT: _l("Sent"),
+    Kind.DRAFTS: _l("Drafts"),
+    Kind.ARCHIVE: _l("Archive"),
+    Kind.JUNK: _l("Junk"),
+    Kind.TRASH: _l("Trash"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FolderLine:
+    """A folder in the rail, or the one that a list shows."""
+
+    slug: str
+    name: str
+    unread: int
+    total: int | None = None
+    current: bool = False
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """The form that takes an act back."""
+
+    url: str
+    fields: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One line about what just happened ("status") or went wrong ("alert")."""
+
+    kind: str
+    text: str
+    undo: Undo | None = None
+
+
+@contextmanager
+def own_mail() -> Iterator[MailboxKeys]:
+    """A transaction on the viewer's mailbox, with its keys opened by the right of being signed in. NotFound without one."""
+    viewer = g.viewer
+    if viewer is None or viewer.mailbox_id is None:
+        raise NotFound("mailbox")
+    master: MasterKeys = current_app.extensions["master_keys"]
+    with transaction(viewer.mailbox_id):
+        yield open_mailbox(master, viewer.mailbox_id, OwnerSession(viewer.account_id))
+
+
+def page(
+    title: str, *, current: Kind | None = None, counts: Sequence[folders.Count] | None = None, **more: Any
+) -> dict[str, Any]:
+    """What every page needs. `counts` are the folders' counts, read inside the view's transaction; without them, no rail."""
+    nav = None
+    if counts is not None:
+        nav = [
+            FolderLine(
+                item.kind.slug, str(FOLDER_NAMES[item.kind]), item.unread, current=item.kind == current
+            )
+            for item in counts
+        ]
+    context = {
+        "viewer": g.get("viewer"),
+        "nav": nav,
+        "notice": None,
+        "now": datetime.now(UTC),
+        "title": title,
+        "build": BUILD,
+    }
+    context["prefs"] = g.viewer.preferences if g.get("viewer") else Preferences()
+    return context | more
+
+
+# --- what just happened --------------------------------------------------------------------------------------------------
+
+
+def _said(action: str, count: int) -> str:
+    words = {
+        "read": lambda: ngettext("Marked as read.", "%(num)s marked as read.", count),
+        "unread": lambda: ngettext("Marked as unread.", "%(num)s marked as unread.", count),
+        "star": lambda: ngettext("Starred.", "%(num)s starred.", count),
+        "unstar": lambda: ngettext("Star removed.", "%(num)s stars removed.", count),
+        "archive": lambda: ngettext("Archived.", "%(num)s archived.", count),
+        "trash": lambda: ngettext("Moved to Trash.", "%(num)s moved to Trash.", count),
+        "junk": lambda: ngettext("Moved to Junk.", "%(num)s moved to Junk.", count),
+        "inbox": lambda: ngettext("Moved to Inbox.", "%(num)s moved to Inbox.", count),
+        "back": lambda: ngettext("Moved back.", "%(num)s moved back.", count),
+        "delete": lambda: ngettext("Deleted for ever.", "%(num)s deleted for ever.", count),
+    }
+    return words[action]() if action in words else ""
+
+
+def acted(folder: str, action: str, ids: Sequence[int], undo: str | None) -> Notice:
+    """What to say after an act on messages, with the way back where there is one."""
+    if not ids:
+        return Notice("status", _("Nothing was selected."))
+    fields = [("action", undo or ""), *(("id", show_id(number)) for number in ids)]
+    return Notice(
+        "status", _said(action, len(ids)), Undo(url_for("mail.act", folder=folder), fields) if undo else None
+    )
+
+
+_WORDS = {
+    "sending": _l("Sending. You will see here when it has left."),
+    "saved": _l("Draft saved."),
+    "discarded": _l("Draft discarded."),
+    "settings": _l("Settings saved."),
+    "welcome": _l("Your mailbox is ready."),
+}
+
+
+def leave(*, word: str = "", act: tuple[str, str, Sequence[int], str | None] | None = None) -> None:
+    """Keep what happened for the next page, in a signed cookie: a named word, or an act as `acted` takes it. Ids and codes only."""
+    if act is not None:
+        folder, action, ids, undo = act
+        session["said"] = {"act": [folder, action, [show_id(number) for number in ids[:100]], undo]}
+    elif word:
+        session["said"] = {"word": word}
+
+
+def left() -> Notice | None:
+    """What an earlier request left to be said, once."""
+    said = session.pop("said", None)
+    if not isinstance(said, dict):
+        return None
+    if "word" in said and said["word"] in _WORDS:
+        return Notice("status", str(_WORDS[said["word"]]))
+    if "act" in said:
+        folder, action, ids, undo = said["act"]
+        return acted(folder, action, [read_id(item) for item in ids], undo)
+    return None

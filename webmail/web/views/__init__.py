@@ -1,0 +1,1 @@
+"""Views: thin. Each reads its request, calls one verb or two inside one transaction, and renders."""
