@@ -1,0 +1,141 @@
+/* What links and forms alone cannot do. Every page works without this file. */
+(d => {
+/* No time limit: on a slow line a letter may take minutes to go. These answers keep the page as it is. */
+Object.assign(htmx.config, { defaultTimeout: 0, noSwap: [204, 304, 401, 502, 503] });
+const $ = (s, e = d) => e.querySelector(s), $$ = s => [...d.querySelectorAll(s)];
+const on = (t, f) => addEventListener(t, f, true), swap = (t, f) => on("htmx:" + t, e => f(e.detail.ctx, e));
+let kept;
+const make = (tag, props) => Object.assign(d.createElement(tag), props);
+const words = (d.body.dataset.words || "Loading|# selected|New mail|We could not reach the server. Nothing is lost; try again.|You are signed out. What you wrote is still here.|Sign in again|Saved").split("|"), main = () => $("#content"), here = () => location.pathname + location.search;
+const live = make("p", { className: "vh", ariaLive: "polite" });
+d.body.append(live);
+const say = text => live.textContent = text;
+const alarm = (text, href) => {
+  const p = make("p", { id: "alarm", role: "alert", textContent: text + " " });
+  if (href) p.append(make("a", { href, textContent: words[5], target: "_blank" }));
+  $("#alarm")?.remove();
+  main().prepend(p);
+};
+const stale = () => alarm(words[4], "/auth/resync?next=" + ($("#compose") ? "/auth/done" : encodeURIComponent(here())));
+const lost = () => { alarm(words[3]); kept &&= 0; };
+
+/* List: all, and how many. */
+const count = all => {
+  const n = $$("#messages :checked").length, out = $("[data-count]");
+  if (!all) return;
+  all.checked = n == $$("#messages [name=id]").length;
+  all.indeterminate = n;
+  out.dataset.count ||= out.textContent;
+  out.textContent = n ? words[1].replace("#", n) : out.dataset.count;
+};
+on("click", e => {
+  const t = e.target, all = $("#all input");
+  if (t == all) $$("#messages [name=id]").forEach(b => b.checked = t.checked);
+  count(all);
+  if (t.matches("#dock .more")) e.preventDefault(), $("#nav").classList.toggle("open");
+  if (t.matches("[data-print]")) print();
+  $$(".menu[open]").forEach(m => m.open = m.contains(t));
+});
+
+/* Composer: saved every 20 s if it changed, and when the page is left or out of sight. */
+const text = f => f && ["to", "cc", "bcc", "subject", "body"].map(n => f[n].value).join("\0");
+const changed = () => text($("#compose")) != kept;
+const save = async () => {
+  const f = $("#compose"), now = text(f);
+  if (now == kept) return;
+  const body = new FormData(f);
+  body.delete("attachment");
+  body.set("save", 1);
+  try {
+    const r = await fetch(f.action, { method: "POST", body, headers: { "HX-Request": "true", Accept: "application/json" }, keepalive: now.length < 5e4 });
+    if (r.status == 401) return stale();
+    const page = make("template", { innerHTML: r.ok ? "" : await r.text() }).content;
+    const state = r.ok ? await r.json() : {};
+    for (const n of ["draft_id", "revision"]) f[n].value = state[n] ?? $(`[name=${n}]`, page)?.value ?? f[n].value;
+    if (r.ok) $("#saved", f).textContent = words[6] + " " + state.saved_at;
+    else alarm($("[role=alert]", page)?.textContent || words[3]);
+    kept = now;
+  } catch { lost(); }
+};
+on("submit", e => kept = text($("#compose")));
+on("beforeunload", e => changed() && e.preventDefault());
+setInterval(save, 2e4);
+
+/* New mail: a conditional request, rarer while nothing comes, none with Save-Data. */
+let wait, timer;
+const later = ms => { clearTimeout(timer); if (!navigator.connection?.saveData) timer = setTimeout(poll, ms); };
+const poll = async () => {
+  const target = main(), { unread, v } = target.dataset;
+  if (!d.hidden && v && !$(":checked,details[open]", target)) {
+    await htmx.ajax("GET", here(), { target, swap: "outerMorph", quiet: 1, headers: { "If-None-Match": v } });
+    if (main().dataset.unread > +unread) say(words[2]), wait = 4e4;
+  }
+  later(wait = Math.min(wait * 1.4, 6e5));
+};
+later(wait = 6e4);
+on("visibilitychange", () => d.hidden ? save() : later(3e3, wait = 4e4));
+
+/* Swaps: a bar and a word when slow; focus and title where the eye is; Back without the network. */
+const seen = new Map();
+let focus, busy, spoken;
+swap("before:request", ctx => {
+  if (ctx.quiet) return;
+  const a = d.activeElement;
+  focus = a.name && `[name="${a.name}"][value="${CSS.escape(a.value)}"]`;
+  save();
+  busy = setTimeout(() => d.body.classList.add("busy"), 150);
+  spoken = setTimeout(say, 1e3, words[0]);
+});
+swap("finally:request", () => {
+  clearTimeout(busy);
+  clearTimeout(spoken);
+  d.body.classList.remove("busy");
+});
+swap("error", lost);
+swap("response:error", ctx => ctx.response.status > 501 && lost());
+on("auth-stale", stale);
+swap("after:request", ctx => {
+  /* A whole page came where a fragment was asked for: take its main part. */
+  if (/^\s*<!doctype/i.test(ctx.text)) ctx.select = "#content";
+  if (ctx.request.method != "GET") seen.clear();
+});
+/* No answer of ours carries parts for elsewhere: one that does came out of somebody's mail. */
+swap("before:swap", (ctx, e) => e.detail.tasks.some(t => t.type != "main") && e.preventDefault());
+swap("before:history:update", (ctx, { detail: { history: { type, path } } }) => {
+  const page = main();
+  $(`.subject[href="${path}"]`, page)?.closest("tr").classList.remove("u");
+  $("#notice", page)?.remove();
+  if (type == "push") seen.set(here(), [page, scrollY]);
+});
+swap("before:history:restore", (ctx, e) => {
+  const [page, top] = seen.get(e.detail.path) || [];
+  if (!page) return;
+  e.preventDefault();
+  main().replaceWith(page.cloneNode(true));
+  htmx.process(main());
+  scrollTo(0, top);
+  settle();
+});
+const settle = () => {
+  const h = $("#content h1"), q = $("#q"), all = $("#all:empty"), n = main().dataset.unread;
+  d.title = h.textContent + " · mtumail";
+  if (q) q.value = new URLSearchParams(location.search).get("q");
+  if (all) all.append(make("input", { type: "checkbox", ariaLabel: all.dataset.label }));
+  $("#nav")?.classList.remove("open");
+  for (const a of $$("#nav li a,#dock a")) {
+    const now = a.pathname == location.pathname && !a.hash, out = $(".num", a);
+    a.ariaCurrent = now ? "page" : null;
+    if (now && out && n) out.textContent = +n || "";
+  }
+  $$("[data-print]").forEach(b => b.hidden = 0);
+  kept = text($("#compose"));
+  count($("#all input"));
+};
+swap("after:swap", ctx => {
+  settle();
+  if (ctx.quiet) return;
+  say($("#notice")?.textContent || d.title);
+  if (!$("#content :focus")) (focus && $(focus) || main()).focus({ preventScroll: true });
+});
+settle();
+})(document);
