@@ -53,6 +53,7 @@ def build(settings: Settings) -> Flask:
     db.init_app(app, settings.database_url, pool_size=settings.web_threads, application_name="mtumail-web")
     if settings.redis_url:
         jobs.bell.connect(settings.redis_url)
+    app.config["BABEL_DEFAULT_LOCALE"] = "en_GB"
     Babel(app)
     htmx.init_app(app)
     filters.init_app(app)

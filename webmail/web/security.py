@@ -41,9 +41,11 @@ def init_app(app: Flask, settings: Settings, master: MasterKeys, form_targets: t
 
 
 def csrf_token() -> str:
-    """A token for the forms of this response."""
-    mask = secrets.token_bytes(_MASK)
-    return (mask + _xor(_secret(), mask)).hex()
+    """A token for the forms of this response: masked anew for each, the same within one."""
+    if "csrf_token" not in g:
+        mask = secrets.token_bytes(_MASK)
+        g.csrf_token = (mask + _xor(_secret(), mask)).hex()
+    return str(g.csrf_token)
 
 
 def csrf_is_good(token: str) -> bool:

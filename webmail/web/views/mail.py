@@ -44,7 +44,7 @@ def _folder(kind: Kind, notice: Notice | None, cursor_text: str | None = None) -
     cursor_text = request.args.get("c", "") if cursor_text is None else cursor_text
     cursor = messages.Cursor.parse(cursor_text) if cursor_text else None
     with own_mail() as keys:
-        etag = _etag(keys, kind.slug, cursor_text)
+        polled, etag = (_etag(keys, part, kind.slug, cursor_text) for part in (True, is_fragment(request)))
         if (
             notice is None
             and request.method == "GET"
@@ -55,7 +55,7 @@ def _folder(kind: Kind, notice: Notice | None, cursor_text: str | None = None) -
         part = messages.in_folder(keys, kind, cursor, g.viewer.preferences.rows)
         states = _states(keys, part.lines) if kind == Kind.SENT else {}
     unread = next(item.unread for item in counts if item.kind == kind)
-    line = FolderLine(kind.slug, str(FOLDER_NAMES[kind]), unread, current=True, etag=etag)
+    line = FolderLine(kind.slug, str(FOLDER_NAMES[kind]), unread, current=True, etag=polled)
     where = url_for("mail.folder", folder=kind.slug)
     context: dict[str, Any] = {
         "folder": line,
@@ -79,8 +79,11 @@ def _states(keys: MailboxKeys, lines: Sequence[messages.Line]) -> dict[int, str]
     return {message_id: outbox.overall(states) for message_id, states in found.items()}
 
 
-def _etag(keys: MailboxKeys, *view: str) -> str:
-    """Changes with the mailbox, the day (times are relative to it), the person's settings, the session and the build."""
+def _etag(keys: MailboxKeys, fragment: bool, *view: str) -> str:
+    """Changes with the mailbox, the day (times are relative to it), the person's settings, the session and the build.
+
+    The page carries its fragment's, so that the first poll already costs nothing.
+    """
     viewer = g.viewer
     parts = (
         messages.change_counter(keys.mailbox_id),
@@ -88,7 +91,7 @@ def _etag(keys: MailboxKeys, *view: str) -> str:
         viewer.preferences,
         viewer.session_id,
         BUILD,
-        is_fragment(request),
+        fragment,
         view,
     )
     return sha256(repr(parts).encode()).hexdigest()[:16]
@@ -111,7 +114,7 @@ def message_page(folder: str, message: int) -> BaseResponse:
     with own_mail() as keys:
         line = _line_in(keys, message, kind)
         if line.state == "draft":
-            return redirect(url_for("compose.new", draft=message), 303)
+            return redirect(url_for("compose.new", draft=show_id(message)), 303)
         if line.unread and request.headers.get("Sec-Purpose") is None:
             messages.act(keys.mailbox_id, [message], "read")
         lines = (
