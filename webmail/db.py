@@ -6,14 +6,17 @@ unless the transaction has named a mailbox, so forgetting to name one gives no r
 
 import base64
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated, Any
 
+import psycopg
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import BigInteger, DateTime, MetaData, func, text
+from sqlalchemy import BigInteger, DateTime, MetaData, event, func, text
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import DeclarativeBase, Session, mapped_column
 from werkzeug.routing import BaseConverter, ValidationError
 
@@ -79,10 +82,9 @@ class IdConverter(BaseConverter):
 
 
 def init_app(app: Flask, url: str, *, pool_size: int = 5, application_name: str = "mtumail") -> None:
-    """Bind the session to Postgres at `url`. Connections are checked before use, so a restart of Postgres heals itself."""
+    """Bind the session to Postgres at `url`. A connection that rested is checked first: a restart of Postgres heals itself."""
     app.config["SQLALCHEMY_DATABASE_URI"] = url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {
-        "pool_pre_ping": True,
         "pool_size": pool_size,
         "max_overflow": pool_size,
         "pool_timeout": 10,
@@ -90,10 +92,33 @@ def init_app(app: Flask, url: str, *, pool_size: int = 5, application_name: str 
             "application_name": application_name,
             "connect_timeout": 5,
             "options": "-c statement_timeout=15000 -c lock_timeout=8000 -c timezone=UTC"
-            " -c idle_in_transaction_session_timeout=60000",
+            " -c idle_in_transaction_session_timeout=60000"
+            # A plan made without knowing the mailbox reads far more than one that does: planning anew costs 0.3 ms.
+            " -c plan_cache_mode=force_custom_plan",
         },
     }
     db.init_app(app)
+    with app.app_context():
+        event.listen(db.engine, "checkin", _remember)
+        event.listen(db.engine, "checkout", _check)
+
+
+IDLE_SECONDS = 2.0
+
+
+def _remember(_connection: Any, record: Any) -> None:
+    record.info["idle_since"] = time.monotonic()
+
+
+def _check(connection: Any, record: Any, _proxy: Any) -> None:
+    """Ask a connection that has rested whether it still stands; a busy one needs no question and saves a round trip."""
+    if time.monotonic() - record.info.get("idle_since", 0) < IDLE_SECONDS:
+        return
+    try:
+        connection.execute("SELECT 1")
+        connection.rollback()
+    except psycopg.Error:
+        raise DisconnectionError from None
 
 
 @contextmanager

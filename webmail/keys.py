@@ -44,6 +44,7 @@ from webmail.errors import KeyTrouble, SettingError, Tampered
 
 KEY_BYTES = 32
 CHUNK = 1 << 20
+WORTH_COMPRESSING = 512  # bytes: below, unpacking costs a list more than it saves
 _SUITE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 _PUBLIC_V1, _WRAPPED_V1, _HPKE_V1, _STORE_V1, _SEALED_V1 = b"\x01", b"\x01", b"\x01", b"\x02", b"\x01"
 _ZSTD = 1
@@ -242,9 +243,8 @@ def new_content_key() -> bytes:
 
 def seal(content_key: bytes, value: bytes, place: Place) -> bytes:
     """`value` sealed for `place`: version, flags, nonce prefix, then chunks with their tags."""
-    packed = compress(value)
     flags = 0
-    if len(packed) < len(value):
+    if len(value) >= WORTH_COMPRESSING and len(packed := compress(value)) < len(value):
         value, flags = packed, _ZSTD
     head = _SEALED_V1 + bytes([flags])
     aad, prefix, cipher = head + bytes(place), os.urandom(7), AESGCM(content_key)

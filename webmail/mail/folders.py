@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import IntEnum
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import bindparam, func, insert, literal, select, union_all
 
 from webmail.db import db
 from webmail.errors import NotFound
@@ -48,14 +48,19 @@ def by_slug(slug: str) -> Kind:
 
 def counts(mailbox_id: int) -> list[Count]:
     """Unread messages of each folder (and all drafts), from the partial index alone: its cost grows with what is unread."""
-    unread = (
-        select(Message.folder_id, func.count())
-        .where(Message.mailbox_id == mailbox_id, Message.unread, Message.state != "received")
-        .group_by(Message.folder_id)
-    )
-    drafts = select(func.count()).where(
-        Message.mailbox_id == mailbox_id, Message.folder_id == int(Kind.DRAFTS), Message.state != "received"
-    )
-    found = {row[0]: row[1] for row in db.session.execute(unread)}
-    found[int(Kind.DRAFTS)] = db.session.execute(drafts).scalar_one()
+    found = {row[0]: row[1] for row in db.session.execute(_COUNTS, {"mailbox": mailbox_id})}
     return [Count(kind, found.get(int(kind), 0)) for kind in Kind]
+
+
+_UNREAD = (
+    select(Message.folder_id, func.count())
+    .where(Message.mailbox_id == bindparam("mailbox"), Message.unread, Message.state != "received")
+    .where(Message.folder_id != int(Kind.DRAFTS))
+    .group_by(Message.folder_id)
+)
+_DRAFTS = select(literal(int(Kind.DRAFTS)), func.count()).where(
+    Message.mailbox_id == bindparam("mailbox"),
+    Message.folder_id == int(Kind.DRAFTS),
+    Message.state != "received",
+)
+_COUNTS = union_all(_UNREAD, _DRAFTS)

@@ -125,8 +125,7 @@ def found(
 def conversation(keys: MailboxKeys, thread_id: int, limit: int = 100) -> list[Line]:
     """The newest `limit` messages of a conversation, oldest first; drafts, junk and trash are not part of it."""
     query = (
-        _select()
-        .where(
+        _SELECT.where(
             Message.mailbox_id == keys.mailbox_id,
             Message.thread_id == thread_id,
             Message.state.in_(["filed", "unreadable"]),
@@ -161,6 +160,9 @@ def _select() -> Select[*tuple[Any, ...]]:
     return select(*_COLUMNS, count.label("thread_count"))
 
 
+_SELECT = _select()  # building it costs as much as running it
+
+
 def _page(
     keys: MailboxKeys,
     conditions: Iterable[SQLColumnExpression[bool]],
@@ -169,7 +171,7 @@ def _page(
     *,
     searched: bool,
 ) -> Page:
-    query = _select().where(Message.mailbox_id == keys.mailbox_id, Message.state != "received", *conditions)
+    query = _SELECT.where(Message.mailbox_id == keys.mailbox_id, Message.state != "received", *conditions)
     if searched:
         mine = (MessageIndex.mailbox_id == keys.mailbox_id) & (MessageIndex.message_id == Message.message_id)
         query = query.join(MessageIndex, mine)
@@ -215,7 +217,7 @@ def _line(keys: MailboxKeys, row: Row[*tuple[Any, ...]]) -> Line:
 
 def line(keys: MailboxKeys, message_id: int) -> Line:
     """One message of this mailbox. Raises NotFound, for a stranger's as for one that never was."""
-    query = _select().where(
+    query = _SELECT.where(
         Message.mailbox_id == keys.mailbox_id, Message.message_id == message_id, Message.state != "received"
     )
     row = db.session.execute(query).first()

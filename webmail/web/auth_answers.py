@@ -117,7 +117,10 @@ def _to_sign_in(verdict: Verdict, here: str, settings: ClerkSettings) -> BaseRes
     sign_in = url_for("auth.sign_in", next=safe_next(here))
     if verdict.state is State.INVALID and verdict.count:
         return page("auth/signed_out.html", 401, _("Please sign in again"), sign_in_url=sign_in, refused=True)
-    if verdict.state is State.SIGNED_OUT and request.headers.get("Sec-Fetch-Site") not in ("cross-site", "same-site"):
+    if verdict.state is State.SIGNED_OUT and request.headers.get("Sec-Fetch-Site") not in (
+        "cross-site",
+        "same-site",
+    ):
         return redirect(sign_in, 303)
     if verdict.count >= MAX_LAPS:
         loop = _loop_page(here)

@@ -14,13 +14,14 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.wrappers import Response as BaseResponse
 from wtforms import HiddenField, IntegerField, StringField, TextAreaField, validators
 
-from webmail.db import read_id, show_id
+from webmail.db import new_id, read_id, show_id
 from webmail.errors import Conflict, Refused
 from webmail.keys import MailboxKeys
 from webmail.mail import folders, messages, reading
-from webmail.mail.addresses import AddressError, parse_recipients
+from webmail.mail.addresses import AddressError, parse_recipients, parse_spec
 from webmail.mail.folders import Kind
 from webmail.sending import answering, drafts, submitting
+from webmail.sending.composing import CompositionError, ForwardLabels, forward, reply, reply_all
 from webmail.sending.drafts import Fields, Upload
 from webmail.web.access import requires
 from webmail.web.htmx import render
@@ -59,6 +60,16 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
+class Posted:
+    """What one press of a button brought. Revision 0: the id was given out with an empty form, and nothing is saved under it."""
+
+    fields: Fields
+    draft_id: int | None
+    revision: int
+    uploads: Sequence[Upload]
+
+
+@dataclass(frozen=True, slots=True)
 class FileLine:
     """A file that is attached to the draft."""
 
@@ -72,65 +83,58 @@ class FileLine:
 def new() -> BaseResponse:
     """An empty composer, an answer, a message to pass on, or a draft to go on with."""
     args = request.args
+    draft, notice = None, None
     with own_mail() as keys:
         counts = folders.counts(keys.mailbox_id)
-        draft = None
         if args.get("draft"):
             draft = drafts.load(keys, read_id(args["draft"]))
             fields = draft.fields
-        elif args.get("reply") or args.get("forward"):
-            fields = _answer(
-                keys, args.get("reply", ""), args.get("forward", ""), everybody=bool(args.get("all"))
-            )
-            if fields.forwards is not None:
+        elif args.get("reply"):
+            fields = _reply(keys, read_id(args["reply"]), everybody=bool(args.get("all")))
+        elif args.get("forward"):
+            fields = _forward(keys, read_id(args["forward"]))
+            try:
                 draft = _forwarded(keys, fields)
+            except Refused:
+                notice = Notice("alert", _("Its files are too large to pass on; only its text is here."))
+        elif args.get("mailto"):
+            fields = _from_link(args["mailto"])
         else:
-            fields = (
-                _from_link(args.get("mailto", ""))
-                if args.get("mailto")
-                else Fields(to=args.get("to", "")[:2000])
-            )
-    return _composer(counts, fields, draft, notice=left())
+            fields = Fields(to=args.get("to", "")[:2000])
+    return _composer(counts, fields, draft, notice=notice or left())
 
 
-def _answer(keys: MailboxKeys, reply: str, forward: str, *, everybody: bool) -> Fields:
-    original = messages.line(keys, read_id(reply or forward))
-    view = reading.load(keys, original.message_id)
-    when = format_datetime(original.received_at, "EEE, d MMM yyyy HH:mm")
-    name = view.sender[0] or view.sender[1]
-    if forward:
-        head = [
-            (_("From"), answering.written([view.sender])),
-            (_("Date"), when),
-            (_("Subject"), view.subject),
-            (_("To"), answering.written(view.to)),
-        ]
-        title = _("Forwarded message")
-        return Fields(
-            subject=answering.subject("Fwd", view.subject),
-            body=answering.forwarded(title, head, view.text),
-            forwards=original.message_id,
-        )
-    to, cc = answering.recipients(
-        view, own=g.viewer.address or "", sent_by_me=original.direction == "out", everybody=everybody
+def _reply(keys: MailboxKeys, message_id: int, *, everybody: bool) -> Fields:
+    line, view = messages.line(keys, message_id), reading.load(keys, message_id)
+    said = _(
+        "On %(when)s, %(name)s wrote:", when=_when(line.received_at), name=view.sender[0] or view.sender[1]
     )
-    said = _("On %(when)s, %(name)s wrote:", when=when, name=name)
+    own = [parse_spec(_author()[1])]
+    answer = (reply_all if everybody else reply)(answering.original(view), own, said)
     return Fields(
-        to=answering.written(to),
-        cc=answering.written(cc),
-        subject=answering.subject("Re", view.subject),
-        body=answering.quoted(said, view.text),
-        answers=original.message_id,
+        to=answering.written(answer.to),
+        cc=answering.written(answer.cc),
+        subject=answer.subject,
+        body=f"\n\n{answer.body}" if answer.body else "",
+        answers=message_id,
     )
+
+
+def _forward(keys: MailboxKeys, message_id: int) -> Fields:
+    line, view = messages.line(keys, message_id), reading.load(keys, message_id)
+    labels = ForwardLabels(_("Forwarded message"), _("From"), _("Date"), _("Subject"), _("To"), _("Cc"))
+    answer = forward(answering.original(view), _when(line.received_at), labels)
+    return Fields(subject=answer.subject, body=f"\n\n{answer.body}", forwards=message_id)
 
 
 def _forwarded(keys: MailboxKeys, fields: Fields) -> drafts.Opened | None:
-    """A message with files is forwarded as a draft that carries them."""
+    """A message with files is forwarded as a draft that carries them. Raises Refused when they may not leave."""
     files = reading.every_part(keys, fields.forwards or 0)
     if not files:
         return None
-    draft = drafts.create(keys, _author(), fields)
     uploads = [Upload(item.name, item.content_type, content) for item, content in files]
+    drafts.may_attach(uploads, _limit())
+    draft = drafts.create(keys, _author(), fields)
     drafts.attach(keys, draft.message_id, uploads, _limit())
     return drafts.load(keys, draft.message_id)
 
@@ -151,25 +155,26 @@ def _from_link(link: str) -> Fields:
 def submit() -> BaseResponse:
     """Save first, whatever was pressed; then attach, remove, discard, or send."""
     form = ComposeForm()
-    typed = (field.data or "" for field in (form.to, form.cc, form.bcc, form.subject, form.body))
-    to, cc, bcc, subject, body = typed
-    fields = Fields(to, cc, bcc, subject, body)
+    to, cc, bcc, subject, body = (
+        field.data or "" for field in (form.to, form.cc, form.bcc, form.subject, form.body)
+    )
+    fields = Fields(to, cc, bcc, subject, body, _number(form.reply.data), _number(form.forward.data))
+    posted = Posted(fields, _number(form.draft_id.data), form.revision.data or 0, _uploads())
+    if not form.validate():
+        return _again(
+            posted, {name: [str(item) for item in texts] for name, texts in form.errors.items()}, None
+        )
+    if "discard" in request.form:
+        return _discard(posted)
     try:
-        fields = replace(fields, answers=_number(form.reply.data), forwards=_number(form.forward.data))
-        draft_id = _number(form.draft_id.data)
-        if not form.validate():
-            return _again(
-                fields, draft_id, {name: [str(item) for item in texts] for name, texts in form.errors.items()}
-            )
-        if "discard" in request.form:
-            return _discard(draft_id)
-        draft = _save(fields, draft_id, form.revision.data)
+        if "send" in request.form:
+            return _send(posted)
+        with own_mail() as keys:
+            draft = _write(keys, posted)
     except Conflict:
-        return _conflict(fields)
+        return _conflict(posted)
     except Refused as refusal:
-        return _again(fields, draft_id, {"body": [str(refusal)]})
-    if "send" in request.form:
-        return _send(fields, draft)
+        return _kept(posted, {"body": [str(refusal)]})
     if "attach" in request.form or "remove" in request.form:
         return redirect(url_for("compose.new", draft=draft.message_id), 303)
     if request.accept_mimetypes.best == "application/json":
@@ -180,42 +185,37 @@ def submit() -> BaseResponse:
     return redirect(url_for("compose.new", draft=draft.message_id), 303)
 
 
-def _save(fields: Fields, draft_id: int | None, revision: int | None) -> drafts.Opened:
-    uploads = [_upload(item) for item in request.files.getlist("attachment") if item.filename]
-    with own_mail() as keys:
-        if draft_id is None:
-            draft = drafts.create(keys, _author(), fields)
-        else:
-            draft = drafts.save(keys, _author(), draft_id, revision or 0, fields)
-        if "remove" in request.form:
-            drafts.detach(
-                keys,
-                draft.message_id,
-                [int(item) for item in request.form.getlist("remove") if item.isdigit()],
-            )
-        drafts.attach(keys, draft.message_id, uploads, _limit())
-        return drafts.load(keys, draft.message_id)
+def _write(keys: MailboxKeys, posted: Posted, *, with_files: bool = True) -> drafts.Opened:
+    """The draft as it was posted, inside the caller's transaction."""
+    fields = submitting.threaded(keys, posted.fields, posted.draft_id)
+    if posted.draft_id is None or posted.revision < 1:
+        draft = drafts.create(keys, _author(), fields, posted.draft_id)
+    else:
+        draft = drafts.save(keys, _author(), posted.draft_id, posted.revision, fields)
+    if not with_files:
+        return draft
+    removed = [int(item) for item in request.form.getlist("remove") if item.isascii() and item.isdigit()]
+    drafts.detach(keys, draft.message_id, [number for number in removed if number <= 100])
+    drafts.attach(keys, draft.message_id, posted.uploads, _limit())
+    return drafts.load(keys, draft.message_id)
 
 
-def _upload(item: FileStorage) -> Upload:
-    return Upload(item.filename or "file", item.mimetype or "application/octet-stream", item.read())
+def _uploads() -> list[Upload]:
+    items: list[FileStorage] = [item for item in request.files.getlist("attachment") if item.filename]
+    return [
+        Upload(item.filename or "file", item.mimetype or "application/octet-stream", item.read())
+        for item in items
+    ]
 
 
-def _send(fields: Fields, draft: drafts.Opened) -> BaseResponse:
-    errors: dict[str, list[str]] = {}
-    for name in ("to", "cc", "bcc"):
-        try:
-            parse_recipients(getattr(fields, name))
-        except AddressError as error:
-            errors[name] = [
-                _("This is not an address: %(piece)s", piece=error.piece or getattr(fields, name)[:60])
-            ]
-    if not errors and not any((fields.to + fields.cc + fields.bcc).split()):
-        errors["to"] = [_("Who is it for? Write at least one address.")]
+def _send(posted: Posted) -> BaseResponse:
+    """Save and send in one transaction: a second press of the button waits for the first, and finds it sent."""
+    errors = _address_errors(posted.fields)
     if errors:
-        return _again(fields, draft.message_id, errors)
+        return _kept(posted, errors)
     try:
         with own_mail() as keys:
+            draft = _write(keys, posted)
             submitting.submit(
                 keys,
                 draft.message_id,
@@ -224,40 +224,111 @@ def _send(fields: Fields, draft: drafts.Opened) -> BaseResponse:
                 author=_author(),
                 limit=_limit(),
             )
-    except Refused as refusal:
-        return _again(fields, draft.message_id, {"body": [str(refusal)]})
+    except CompositionError as error:
+        field = error.field if error.field in _whole(None) else "body"
+        return _kept(posted, {field: [_unsendable(error)]})
+    return _sent(draft.message_id)
+
+
+def _sent(message_id: int) -> BaseResponse:
     leave(word="sending")
-    return redirect(url_for("mail.message", folder=Kind.SENT.slug, message=draft.message_id), 303)
+    return redirect(url_for("mail.message", folder=Kind.SENT.slug, message=message_id), 303)
 
 
-def _discard(draft_id: int | None) -> BaseResponse:
-    if draft_id is not None:
+def _address_errors(fields: Fields) -> dict[str, list[str]]:
+    errors: dict[str, list[str]] = {}
+    everybody: set[str] = set()
+    for name in ("to", "cc", "bcc"):
+        typed = getattr(fields, name)
+        try:
+            everybody |= {person.email for person in parse_recipients(typed)}
+        except AddressError as error:
+            few = error.reason != "too-many"
+            piece = error.piece or typed[:60]
+            errors[name] = [_("This is not an address: %(piece)s", piece=piece) if few else _too_many()]
+    if not errors and not everybody:
+        errors["to"] = [_("Who is it for? Write at least one address.")]
+    if len(everybody) > submitting.MAX_RECIPIENTS:
+        errors["to"] = [_too_many()]
+    return errors
+
+
+def _too_many() -> str:
+    return str(_("A message goes to %(count)s people at the most.", count=submitting.MAX_RECIPIENTS))
+
+
+def _unsendable(error: CompositionError) -> str:
+    if error.reason == "control":
+        return str(_("There is a character in it that must not leave: a line end, or one that is invisible."))
+    if error.reason == "too-long":
+        return str(_("This is too long to leave."))
+    return str(_("This cannot leave as it is."))
+
+
+def _discard(posted: Posted) -> BaseResponse:
+    if posted.draft_id is not None and posted.revision > 0:
         with own_mail() as keys:
-            drafts.discard(keys, draft_id)
+            drafts.discard(keys, posted.draft_id)
     leave(word="discarded")
     return redirect(url_for("mail.home"), 303)
 
 
-def _again(fields: Fields, draft_id: int | None, errors: dict[str, list[str]]) -> BaseResponse:
+def _kept(posted: Posted, errors: dict[str, list[str]]) -> BaseResponse:
+    """What was typed is saved as a draft, with its files if they may leave, and shown again with what is wrong with it."""
+    try:
+        try:
+            with own_mail() as keys:
+                draft = _write(keys, posted)
+        except Refused:
+            with own_mail() as keys:
+                draft = _write(keys, posted, with_files=False)
+    except Conflict:
+        return _conflict(posted)
+    return _again(posted, errors, draft)
+
+
+def _again(posted: Posted, errors: dict[str, list[str]], draft: drafts.Opened | None) -> BaseResponse:
     """The composer with what was typed and what is wrong with it; nothing typed is lost."""
     with own_mail() as keys:
         counts = folders.counts(keys.mailbox_id)
-        draft = drafts.load(keys, draft_id) if draft_id is not None else None
+        if draft is None and posted.draft_id is not None and posted.revision > 0:
+            # The revision that was typed over, not the newest: a save must still find out that another tab was quicker.
+            draft = replace(drafts.load(keys, posted.draft_id), revision=posted.revision)
     words = _("Not sent yet: please look at the marked fields.")
-    response = _composer(counts, fields, draft, errors=errors, notice=Notice("alert", words))
+    response = _composer(counts, posted.fields, draft, errors=errors, notice=Notice("alert", words))
     response.status_code = 422
     return response
 
 
-def _conflict(fields: Fields) -> BaseResponse:
-    """Another tab saved a newer version: what was typed here becomes a draft of its own, and both are kept."""
+def _conflict(posted: Posted) -> BaseResponse:
+    """Another tab saved a newer version: what was typed here becomes a draft of its own, and both are kept.
+
+    Unless the other one was the same press of Send.
+    """
     with own_mail() as keys:
+        mine = posted.draft_id
+        if "send" in request.form and mine is not None and submitting.was_sent(keys, mine, posted.fields):
+            return _sent(mine)
         counts = folders.counts(keys.mailbox_id)
-        draft = drafts.create(keys, _author(), fields)
+        draft = drafts.create(keys, _author(), submitting.threaded(keys, posted.fields, mine))
+        left_out = not _attached_too(keys, draft.message_id, posted)
+        draft = drafts.load(keys, draft.message_id)
     words = _("This draft was changed in another window. What you typed here is kept as a draft of its own.")
-    response = _composer(counts, fields, draft, notice=Notice("alert", words))
+    if left_out:
+        words += " " + _("Its files are too large together and stayed behind.")
+    response = _composer(counts, posted.fields, draft, notice=Notice("alert", words))
     response.status_code = 409
     return response
+
+
+def _attached_too(keys: MailboxKeys, message_id: int, posted: Posted) -> bool:
+    """Give the copy the files of the draft it parted from, and those that came with it. False when they may not leave."""
+    before = drafts.files(keys, posted.draft_id) if posted.draft_id is not None else []
+    try:
+        drafts.attach(keys, message_id, [*before, *posted.uploads], _limit())
+    except Refused:
+        return False
+    return True
 
 
 def _composer(
@@ -268,12 +339,19 @@ def _composer(
     errors: dict[str, list[str]] | None = None,
     notice: Notice | None = None,
 ) -> BaseResponse:
-    title = _("Reply") if fields.answers else _("Forward") if fields.forwards else _("New message")
+    title = (
+        _("Reply")
+        if fields.answers is not None
+        else _("Forward")
+        if fields.forwards is not None
+        else _("New message")
+    )
     attached = draft.attachments if draft else ()
     context: dict[str, Any] = {
         "form": Shown(fields.to, fields.cc, fields.bcc, fields.subject, fields.body, _whole(errors)),
-        "draft_id": show_id(draft.message_id) if draft else None,
-        "revision": draft.revision if draft else None,
+        # A form that has no draft yet gets an id for it: pressed twice, it still makes one message.
+        "draft_id": show_id(draft.message_id if draft else new_id()),
+        "revision": draft.revision if draft else 0,
         "saved_at": draft.saved_at if draft else None,
         "attachments": [FileLine(item.number, item.name, item.size_bytes) for item in attached],
         "reply": show_id(fields.answers) if fields.answers is not None else None,
@@ -298,6 +376,10 @@ def _limit() -> int:
 
 def _number(shown: str | None) -> int | None:
     return read_id(shown) if shown else None
+
+
+def _when(moment: datetime) -> str:
+    return str(format_datetime(moment, "EEE, d MMM yyyy HH:mm"))
 
 
 def _clock(moment: datetime) -> str:

@@ -44,7 +44,8 @@ def _folder(kind: Kind, notice: Notice | None, cursor_text: str | None = None) -
     cursor_text = request.args.get("c", "") if cursor_text is None else cursor_text
     cursor = messages.Cursor.parse(cursor_text) if cursor_text else None
     with own_mail() as keys:
-        polled, etag = (_etag(keys, part, kind.slug, cursor_text) for part in (True, is_fragment(request)))
+        counter = messages.change_counter(keys.mailbox_id)
+        polled, etag = (_etag(counter, part, kind.slug, cursor_text) for part in (True, is_fragment(request)))
         if (
             notice is None
             and request.method == "GET"
@@ -79,14 +80,14 @@ def _states(keys: MailboxKeys, lines: Sequence[messages.Line]) -> dict[int, str]
     return {message_id: outbox.overall(states) for message_id, states in found.items()}
 
 
-def _etag(keys: MailboxKeys, fragment: bool, *view: str) -> str:
+def _etag(counter: int, fragment: bool, *view: str) -> str:
     """Changes with the mailbox, the day (times are relative to it), the person's settings, the session and the build.
 
     The page carries its fragment's, so that the first poll already costs nothing.
     """
     viewer = g.viewer
     parts = (
-        messages.change_counter(keys.mailbox_id),
+        counter,
         listing.today(),
         viewer.preferences,
         viewer.session_id,
