@@ -1,19 +1,17 @@
 """Jobs by name. A job is a nudge, a row in Postgres is the work: losing, doubling or delaying a nudge harms nothing.
 
-Queues: `filing` (mail that came in), `sending` (mail that leaves), `keeping` (everything by schedule).
+Queues: `filing` (mail that came in) and `sending` (mail that leaves). Redis' client and RQ are half a second of import, paid by
+the first ring or ahead of it by `warm`, and not by every start of every process.
 """
 
 import logging
 from dataclasses import dataclass
-
-from redis import Redis
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-from redis.retry import Retry
-from rq import Queue
-from rq.serializers import JSONSerializer
+from typing import TYPE_CHECKING
 
 from webmail.db import after_commit
+
+if TYPE_CHECKING:
+    from redis import Redis as Client
 
 log = logging.getLogger(__name__)
 
@@ -27,13 +25,24 @@ _PENDING_SECONDS = 10
 class Bell:
     """The connection that nudges go over. Redis being away is normal: the sweeper finds the work."""
 
-    redis: Redis | None = None
+    url: str = ""
+    _client: "Client | None" = None
 
     def connect(self, url: str) -> None:
-        """Use Redis at `url` from now on, with short time-outs: a page must not wait for it."""
-        self.redis = Redis.from_url(
-            url, socket_timeout=2, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0)
-        )
+        """Use Redis at `url` from now on."""
+        self.url, self._client = url, None
+
+    @property
+    def redis(self) -> "Client | None":
+        """The connection, with short time-outs, for a page must not wait for it; None without an address."""
+        if self._client is None and self.url:
+            from redis import Redis
+            from redis.backoff import NoBackoff
+            from redis.retry import Retry
+
+            once = Retry(NoBackoff(), 0)
+            self._client = Redis.from_url(self.url, socket_timeout=2, socket_connect_timeout=1, retry=once)
+        return self._client
 
 
 bell = Bell()
@@ -46,12 +55,17 @@ def ring_after_commit(name: str) -> None:
 
 def ring(name: str) -> bool:
     """Ask a worker to look for work of this name now. Many rings before one answer make one job. False if Redis is away."""
-    queue, function = _JOBS[name]
-    if bell.redis is None:
+    client = bell.redis
+    if client is None:
         return False
+    from redis.exceptions import RedisError
+    from rq import Queue
+    from rq.serializers import JSONSerializer
+
+    queue, function = _JOBS[name]
     try:
-        if bell.redis.set(_pending(name), 1, nx=True, ex=_PENDING_SECONDS):
-            Queue(queue, connection=bell.redis, serializer=JSONSerializer).enqueue(
+        if client.set(_pending(name), 1, nx=True, ex=_PENDING_SECONDS):
+            Queue(queue, connection=client, serializer=JSONSerializer).enqueue(
                 function, job_timeout=600, result_ttl=0, failure_ttl=3600
             )
     except (RedisError, OSError):
@@ -62,11 +76,22 @@ def ring(name: str) -> bool:
 
 def answered(name: str) -> None:
     """Said by the job before it looks for work: a ring from now on makes a new job."""
-    if bell.redis is not None:
-        try:
-            bell.redis.delete(_pending(name))
-        except (RedisError, OSError):
-            log.warning("bell unreachable", extra={"job": name})
+    client = bell.redis
+    if client is None:
+        return
+    from redis.exceptions import RedisError
+
+    try:
+        client.delete(_pending(name))
+    except (RedisError, OSError):
+        log.warning("bell unreachable", extra={"job": name})
+
+
+def warm() -> None:
+    """Import what a ring needs, so that the first one is as quick as the second."""
+    from rq import Queue
+
+    log.debug("warm", extra={"queue": Queue.__name__})
 
 
 def _pending(name: str) -> str:

@@ -1,5 +1,6 @@
 """Gunicorn's settings that are code: logs as JSON lines, and connections that no two processes share."""
 
+import threading
 from typing import Any
 
 accesslog = None
@@ -18,12 +19,14 @@ logconfig_dict = {
 
 def post_fork(_server: Any, worker: Any) -> None:
     """A fork inherits the parent's connection pool: it starts with an empty one of its own."""
+    from webmail import jobs
     from webmail.db import db
 
     application = worker.app.wsgi()
     flask = _flask(application)
     with flask.app_context():
         db.engine.dispose(close=False)
+    threading.Thread(target=jobs.warm, daemon=True).start()
 
 
 def _flask(application: Any) -> Any:
