@@ -31,7 +31,7 @@ def cli() -> None:
 @click.option("--relay-port", default=2526, show_default=True, help="Relay sink.")
 @click.option("--empty", is_flag=True, help="Seed the demo people without their mail.")
 def dev(
-    data_dir: Path, http_port: int, smtp_port: int, clerk_port: int, relay_port: int, empty: bool
+    data_dir: Path | None, http_port: int, smtp_port: int, clerk_port: int, relay_port: int, empty: bool
 ) -> None:
     """Start everything on embedded parts, in the foreground. DATABASE_URL and REDIS_URL, when set, are used instead."""
     from webmail.embedded.dev import DevOptions, run_dev

@@ -25,7 +25,7 @@ from webmail.identity.clerk.cookies import (
 )
 from webmail.identity.clerk.directives import Directives, read_directives
 from webmail.identity.clerk.facts import RequestClass, RequestFacts, classify
-from webmail.identity.clerk.handshake import clean_url, handshake_url, query_value
+from webmail.identity.clerk.handshake import handshake_url, landing_url, query_value
 from webmail.identity.clerk.keys import Keyring
 from webmail.identity.clerk.settings import ClerkSettings
 from webmail.identity.clerk.states import (
@@ -196,7 +196,7 @@ def _returned(case: _Case, verdict: Verdict) -> Verdict:
         "handshake-returned",
         case.request_class,
         set_cookies=case.cookies,
-        location=clean_url(case.settings, case.facts.target),
+        location=landing_url(case.settings, case.facts.target),
         count=case.jar.redirect_count,
     )
 
@@ -329,6 +329,7 @@ def _unknown(case: _Case, reason: str, state: State = State.UNKNOWN) -> Verdict:
         suffixed=jar.suffixed,
         reason=reason,
         db_jwt=query_value(case.facts.target, "__clerk_db_jwt") or jar.db_jwt,
+        mark=not case.facts.fetch_dest,
     )
     return Verdict(
         state,

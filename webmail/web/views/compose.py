@@ -176,13 +176,13 @@ def submit() -> BaseResponse:
     except Refused as refusal:
         return _kept(posted, {"body": [str(refusal)]})
     if "attach" in request.form or "remove" in request.form:
-        return redirect(url_for("compose.new", draft=draft.message_id), 303)
+        return redirect(url_for("compose.new", draft=show_id(draft.message_id)), 303)
     if request.accept_mimetypes.best == "application/json":
         return jsonify(
             draft_id=show_id(draft.message_id), revision=draft.revision, saved_at=_clock(draft.saved_at)
         )
     leave(word="saved")
-    return redirect(url_for("compose.new", draft=draft.message_id), 303)
+    return redirect(url_for("compose.new", draft=show_id(draft.message_id)), 303)
 
 
 def _write(keys: MailboxKeys, posted: Posted, *, with_files: bool = True) -> drafts.Opened:

@@ -42,15 +42,16 @@ def privacy() -> BaseResponse:
     return render("privacy.html", None, **page(_("Privacy Policy"), policy=policy_sections()))
 
 
-def policy_sections() -> list[tuple[str, list[str]]]:
-    """The published policy as (heading, paragraphs), with the operator's contact."""
+def policy_sections() -> list[tuple[str, list[str], list[str]]]:
+    """The published policy as (heading, paragraphs, points), with the operator's contact; the title is left out."""
     contact = current_app.extensions["settings"].contact
     policy = files("webmail").joinpath("privacy/policy.txt").read_text("utf-8").replace("{contact}", contact)
-    lines = policy.splitlines()
-    sections: list[tuple[str, list[str]]] = []
-    for line in filter(None, (item.strip() for item in lines)):
+    sections: list[tuple[str, list[str], list[str]]] = [("", [], [])]
+    for line in filter(None, (item.strip() for item in policy.splitlines()[1:])):
         if line.startswith("# "):
-            sections.append((line[2:], []))
+            sections.append((line[2:], [], []))
+        elif line.startswith("- "):
+            sections[-1][2].append(line[2:])
         else:
             sections[-1][1].append(line)
     return sections
