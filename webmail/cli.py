@@ -19,9 +19,7 @@ def cli() -> None:
 @click.option(
     "--data-dir",
     type=click.Path(path_type=Path),
-    default=Path(".dev"),
-    show_default=True,
-    help="Where everything is kept.",
+    help="Where everything is kept; .dev in the checkout if not given.",
 )
 @click.option(
     "--http-port", default=8000, show_default=True, help="Web app; 0 takes a free port, as for the others."
