@@ -596,6 +596,15 @@ def test_rows_67_and_68_development_handshake():
     )
 
 
+def test_a_text_browser_gets_its_page_at_once_after_a_development_handshake():
+    """It sends no Sec-Fetch-Dest; w3m takes a redirect from `/?...` to `/` for a loop, and stops there."""
+    target = f"/?{envelope(f'__session={T}')}"
+    verdict = judge(with_settings=DEV, target=target, headers={"Accept": "text/html, */*;q=0.1"})
+    assert verdict.location is None
+    assert verdict.session is not None
+    assert sets(verdict, "__session")
+
+
 def test_row_69_a_wrong_clock_in_development():
     old = f"/?{envelope(f'__session={token(540)}')}"
     verdict = judge(with_settings=DEV, target=old)

@@ -8,9 +8,6 @@ from urllib.parse import quote, unquote_plus, urlencode
 from webmail.identity.clerk.settings import ClerkSettings
 
 API_VERSION = "2026-05-12"
-AGAIN = "__again"
-"""A parameter of our own: w3m takes a redirect that comes back to the same address for a loop, and stops. So a browser that does
-not send `Sec-Fetch-Dest` (text browsers do not) comes back to one that differs in this, and in nothing else."""
 
 _CLERK_PARAMETERS = frozenset(
     {
@@ -21,24 +18,20 @@ _CLERK_PARAMETERS = frozenset(
         "__clerk_synced",
         "__clerk_redirect_url",
         "__dev_session",
-        AGAIN,
     }
 )
 _UNSAFE = re.compile(r"[^\x21-\x7e]|[\"<>\\^`{|}]")
 
 
 def handshake_url(
-    settings: ClerkSettings, target: str, *, suffixed: bool, reason: str, db_jwt: str = "", mark: bool = False
+    settings: ClerkSettings, target: str, *, suffixed: bool, reason: str, db_jwt: str = ""
 ) -> str:
     """The Frontend API's address that answers with a fresh session, or with none.
 
     The current session token is left out, though Clerk's own SDK adds it for the times when its origin is down: it
-    would stand in a URL, and URLs are logged. `mark` has the browser come back to an address that differs, see AGAIN."""
-    back = clean_url(settings, target)
-    if mark:
-        back = _marked(back, "2" if query_value(target, AGAIN) == "1" else "1")
+    would stand in a URL, and URLs are logged."""
     parameters = {
-        "redirect_url": back,
+        "redirect_url": clean_url(settings, target),
         "__clerk_api_version": API_VERSION,
         "suffixed_cookies": "true" if suffixed else "false",
         "__clerk_hs_reason": reason,
@@ -53,16 +46,6 @@ def clean_url(settings: ClerkSettings, target: str) -> str:
     """The address of this very page without Clerk's parameters, on the configured origin: never on a host that the
     request names."""
     return settings.origin + clean_target(target)
-
-
-def landing_url(settings: ClerkSettings, target: str) -> str:
-    """Where a browser goes on to once a handshake's payload is taken out of its address: the mark stays."""
-    again = query_value(target, AGAIN)
-    return _marked(clean_url(settings, target), again) if again in ("1", "2") else clean_url(settings, target)
-
-
-def _marked(url: str, value: str) -> str:
-    return f"{url}{'&' if '?' in url else '?'}{AGAIN}={value}"
 
 
 def clean_target(target: str) -> str:

@@ -25,7 +25,7 @@ from webmail.identity.clerk.cookies import (
 )
 from webmail.identity.clerk.directives import Directives, read_directives
 from webmail.identity.clerk.facts import RequestClass, RequestFacts, classify
-from webmail.identity.clerk.handshake import handshake_url, landing_url, query_value
+from webmail.identity.clerk.handshake import clean_url, handshake_url, query_value
 from webmail.identity.clerk.keys import Keyring
 from webmail.identity.clerk.settings import ClerkSettings
 from webmail.identity.clerk.states import (
@@ -188,15 +188,17 @@ def _holds_within_a_day(case: _Case, received: Directives) -> bool:
 
 
 def _returned(case: _Case, verdict: Verdict) -> Verdict:
-    """A development instance's payload stands in the address bar: take it out by one more redirect."""
-    if case.settings.live or not case.document:
+    """A development instance's payload stands in the address bar: take it out by one more redirect.
+
+    Text browsers (they send no `Sec-Fetch-Dest`) get the page at once: w3m takes a redirect to the same path for a loop."""
+    if case.settings.live or not case.document or not case.facts.fetch_dest:
         return verdict
     return Verdict(
         State.UNKNOWN,
         "handshake-returned",
         case.request_class,
         set_cookies=case.cookies,
-        location=landing_url(case.settings, case.facts.target),
+        location=clean_url(case.settings, case.facts.target),
         count=case.jar.redirect_count,
     )
 
@@ -329,7 +331,6 @@ def _unknown(case: _Case, reason: str, state: State = State.UNKNOWN) -> Verdict:
         suffixed=jar.suffixed,
         reason=reason,
         db_jwt=query_value(case.facts.target, "__clerk_db_jwt") or jar.db_jwt,
-        mark=not case.facts.fetch_dest,
     )
     return Verdict(
         state,
