@@ -7,7 +7,8 @@ Events hold ids and codes, never an address, a subject or a word of mail.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -65,27 +66,33 @@ def verify(session: Session, *, since: int = 1) -> tuple[int, Fault | None]:
             text("SELECT chain FROM audit_event WHERE number = :n"), {"n": since - 1}
         ).scalar_one()
     read = 0
-    for expected, row in enumerate(_rows(session, since), since):
-        read += 1
-        fault = _fault(row, expected, previous)
-        if fault:
-            return read, fault
-        previous = bytes(row["chain"])
+    with closing(_rows(session, since)) as rows:
+        for expected, row in enumerate(rows, since):
+            read += 1
+            fault = _fault(row, expected, previous)
+            if fault:
+                return read, fault
+            previous = bytes(row["chain"])
     return read, None
 
 
-def _rows(session: Session, since: int) -> Iterator[RowMapping]:
-    query = text(
-        "SELECT number, at, kind, actor, entry, leaf, chain FROM audit_event WHERE number >= :since ORDER BY number"
-    )
-    result = session.execute(query, {"since": since}, execution_options={"yield_per": 2000})
-    yield from result.mappings()
+def _rows(session: Session, since: int) -> Generator[RowMapping, None, None]:
+    first = since if since > 1 else -(2**63)  # nothing may hide below the first
+    result = session.execute(_ROWS, {"since": first}, execution_options={"yield_per": 2000})
+    try:
+        yield from result.mappings()
+    finally:
+        result.close()
+
+
+_ROWS = text("""
+    SELECT number, at, kind, actor, entry, leaf, chain FROM audit_event WHERE number >= :since ORDER BY number""")
 
 
 def _fault(row: RowMapping, expected: int, previous: bytes) -> Fault | None:
     number: int = row["number"]
     if number != expected:
-        return Fault(expected, "is missing")
+        return Fault(number, "was slipped in") if number < expected else Fault(expected, "is missing")
     leaf = sha256(b"\x00" + str(row["entry"]).encode()).digest()
     if leaf != bytes(row["leaf"]):
         return Fault(number, "was changed")

@@ -139,8 +139,10 @@ def audit_verify() -> None:
 
     settings = config.read()
     settings.require("database_url")
-    with Session(create_engine(settings.database_url)) as session:
+    engine = create_engine(settings.database_url)
+    with Session(engine) as session:
         read, fault = verify(session)
+    engine.dispose()
     if fault:
         click.echo(f"event {fault.number} {fault.what}", err=True)
         sys.exit(1)
@@ -197,6 +199,13 @@ def main() -> None:
         sys.exit(2)
     except MtumailError as error:
         click.echo(f"mtumail: {error}", err=True)
+        sys.exit(1)
+    except Exception as error:
+        # Postgres' own words may quote what it was asked; which kind of trouble it is says enough.
+        if not type(error).__module__.startswith("sqlalchemy."):
+            raise
+        cause = type(getattr(error, "orig", None) or error).__name__
+        click.echo(f"mtumail: the database cannot be used ({cause}): see `mtumail doctor`", err=True)
         sys.exit(1)
 
 

@@ -17,6 +17,8 @@ from psycopg import sql
 from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 
+from webmail.errors import SettingError
+
 OWNER, WEB, WORKER, INBOUND = "mtumail_owner", "mtumail_web", "mtumail_worker", "mtumail_inbound"
 ROLES = (OWNER, WEB, WORKER, INBOUND)
 _MIGRATION_LOCK = 0x6D74_756D  # "mtum": two migration runs wait for each other
@@ -87,6 +89,8 @@ def migrate(owner_url: str, target: str = "head") -> None:
             script.revision for script in reversed(list(ScriptDirectory.from_config(config).walk_revisions()))
         ]
         goal = revisions[-1] if target == "head" else target
+        if goal not in (*revisions, "base"):
+            raise SettingError("--to", f"{target!r} is no revision of this version", "head")
         position = -1 if goal == "base" else revisions.index(goal)
         if before is not None and revisions.index(before) > position:
             command.downgrade(config, goal)

@@ -52,7 +52,8 @@ def test_every_migration_is_named_and_described_by_a_sentence():
     for path in VERSIONS.glob("*.py"):
         assert re.fullmatch(r"\d{4}_[a-z0-9_]{15,}\.py", path.name), path.name
         first = path.read_text().splitlines()[0]
-        assert first.startswith('"""') and len(first.split()) >= 5, path.name
+        assert first.startswith('"""'), path.name
+        assert len(first.split()) >= 5, path.name
 
 
 def test_every_mail_table_begins_its_key_with_the_mailbox(superuser):

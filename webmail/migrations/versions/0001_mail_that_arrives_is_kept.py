@@ -335,6 +335,7 @@ GRANT USAGE ON SCHEMA public TO mtumail_web, mtumail_worker, mtumail_inbound;
 REVOKE UPDATE, DELETE, TRUNCATE ON audit_event FROM mtumail_owner;
 GRANT EXECUTE ON FUNCTION audit_append(text, text, jsonb) TO mtumail_web, mtumail_worker, mtumail_inbound;
 
+GRANT SELECT ON alembic_version TO mtumail_web, mtumail_worker, mtumail_inbound;
 GRANT SELECT ON domain TO mtumail_web, mtumail_worker, mtumail_inbound;
 GRANT SELECT, INSERT, UPDATE ON account TO mtumail_web;
 GRANT SELECT ON account TO mtumail_worker;
@@ -388,4 +389,5 @@ def downgrade() -> None:
         "DROP TABLE address, mailbox_member, mailbox_key, mailbox, session_denial, account_role, account, domain, audit_event"
     )
     op.execute("DROP FUNCTION audit_append(text, text, jsonb), audit_refuse(), message_counts()")
+    op.execute("REVOKE SELECT ON alembic_version FROM mtumail_web, mtumail_worker, mtumail_inbound")
     op.execute("REVOKE USAGE ON SCHEMA public FROM mtumail_web, mtumail_worker, mtumail_inbound")
