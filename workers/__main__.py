@@ -37,10 +37,11 @@ STOP_SECONDS = 25
 
 
 class Horse(Worker):
-    """An RQ worker whose jobs run in children with a limit on memory."""
+    """An RQ worker whose jobs run in children with a limit on memory, that end with it."""
 
     def main_work_horse(self, job: Job, queue: Queue) -> None:
         """Before a job runs: limit the process that it may take down."""
+        _die_with_parent(signal.SIGKILL)
         resource.setrlimit(resource.RLIMIT_AS, (HORSE_BYTES, HORSE_BYTES))
         super().main_work_horse(job, queue)
 
@@ -90,7 +91,7 @@ def _start(name: str) -> int:
     try:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        _die_with_parent()
+        _die_with_parent(signal.SIGTERM)
         CHILDREN[name]()
         code = 0
     except SystemExit as stop:
@@ -102,10 +103,10 @@ def _start(name: str) -> int:
         os._exit(code)
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(number: signal.Signals) -> None:
     """On Linux, have the kernel end this child when the parent is killed outright."""
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGTERM)
+        ctypes.CDLL(None, use_errno=True).prctl(1, int(number))
 
 
 class _Stop(Exception):

@@ -14,7 +14,7 @@ from webmail.mail.mailboxes import WorkerJob
 from workers.context import core, master
 
 log = logging.getLogger(__name__)
-BATCH = 20
+# One message a lease: whoever it kills, no other message is counted as tried, or waits for the lease to end.
 LEASE = timedelta(seconds=60)
 ATTEMPTS = 2
 
@@ -26,11 +26,10 @@ def drain() -> int:
         jobs.answered(jobs.FILE)
         while True:
             with transaction():
-                claims = work.claim(work.FILE, BATCH, LEASE)
+                claims = work.claim(work.FILE, 1, LEASE)
             if not claims:
                 return done
-            for claim in claims:
-                done += _one(claim)
+            done += _one(claims[0])
 
 
 def _one(claim: work.Claim) -> int:

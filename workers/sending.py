@@ -1,13 +1,14 @@
 """Sending what is in the outbox, over one connection for a batch. Nothing is lost; only the last window may repeat, flagged."""
 
 import logging
+import time
 from datetime import timedelta
 
 from sqlalchemy.exc import OperationalError
 
 from webmail import jobs, work
 from webmail.db import transaction
-from webmail.errors import MtumailError
+from webmail.errors import KeyTrouble, MtumailError
 from webmail.keys import open_mailbox
 from webmail.mail import messages
 from webmail.mail.mailboxes import WorkerJob
@@ -16,29 +17,37 @@ from webmail.sending.relay import Relay, RelaySettings
 from workers.context import core, master
 
 log = logging.getLogger(__name__)
-BATCH = 10
+# A lease covers one message and no other: one that kills its worker again and again delays nobody else's.
 LEASE = timedelta(minutes=15)
-ATTEMPTS = 60  # failures of our own, not of the relay: five days of them
+ATTEMPTS = 45
+"""More than five days of the outbox's waits can hold, so more failures than that are ours, not the relay's."""
+TURN_SECONDS = 15.0
+"""Then the job ends and rings for the next, so that a stop never waits for a long queue."""
 
 
 def drain() -> int:
-    """Send everything that is due; how many submissions were attempted. Safe to run many times at once."""
+    """Send what is due, for 15 seconds at the most; how many submissions were attempted. Safe to run many times at once."""
     done = 0
     with core().app_context():
         jobs.answered(jobs.SEND)
         settings = RelaySettings.parse(core().extensions["settings"].relay_url)
+        until = time.monotonic() + TURN_SECONDS
         with Relay(settings) as relay:
-            while True:
+            while time.monotonic() < until:
                 with transaction():
-                    claims = work.claim(work.SEND, BATCH, LEASE)
+                    claims = work.claim(work.SEND, 1, LEASE)
                 if not claims:
                     return done
-                for claim in claims:
-                    _one(claim, relay)
-                    done += 1
+                _one(claims[0], relay)
+                done += 1
+        jobs.ring(jobs.SEND)
+    return done
 
 
 def _one(claim: work.Claim, relay: Relay) -> None:
+    if claim.attempts > ATTEMPTS:
+        _set_aside(claim, "poison")
+        return
     try:
         with transaction(claim.mailbox_id):
             if not work.holds(claim):
@@ -54,8 +63,18 @@ def _one(claim: work.Claim, relay: Relay) -> None:
         raise  # the database is away: the lease ends by itself, and what was handed over is flagged then
     except LeaseLost:
         log.warning("lease lost", extra={"mailbox": claim.mailbox_id, "item": claim.item_id})
+    except KeyTrouble as error:
+        log.critical(
+            "key trouble",
+            extra={"mailbox": claim.mailbox_id, "item": claim.item_id, "error": type(error).__name__},
+        )
+        _put_off(claim)
     except Exception as error:
-        _put_off(claim, type(error).__name__)
+        log.error(
+            "sending failed",
+            extra={"mailbox": claim.mailbox_id, "item": claim.item_id, "error": type(error).__name__},
+        )
+        _put_off(claim)
 
 
 def _attempt(claim: work.Claim, leaving: outbox.Leaving, raw: bytes, relay: Relay) -> None:
@@ -88,13 +107,19 @@ class LeaseLost(MtumailError):
     """Another worker holds the row now: nothing of ours may be written any more."""
 
 
-def _put_off(claim: work.Claim, error: str) -> None:
+def _put_off(claim: work.Claim) -> None:
     """Something of ours failed: try again later, as after a temporary failure of the relay."""
-    log.error(
-        "sending failed", extra={"mailbox": claim.mailbox_id, "item": claim.item_id, "error": error}
-    )
+    if claim.attempts >= ATTEMPTS:
+        _set_aside(claim, "error")
+        return
     with transaction(claim.mailbox_id):
-        if claim.attempts < ATTEMPTS:
-            work.again(claim, outbox.retry_after(claim.attempts), "error")
-        else:
-            work.park(claim, "error")
+        if work.holds(claim):
+            outbox.put_off(claim, outbox.retry_after(claim.attempts))
+
+
+def _set_aside(claim: work.Claim, problem: str) -> None:
+    with transaction(claim.mailbox_id):
+        if not work.holds(claim):
+            return
+        outbox.give_up(claim, problem)
+    log.error("set aside", extra={"mailbox": claim.mailbox_id, "item": claim.item_id, "problem": problem})

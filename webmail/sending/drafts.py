@@ -6,11 +6,13 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as insert_if_new
 
 from webmail.db import db, new_id
 from webmail.errors import Conflict, NotFound, Refused
 from webmail.keys import MailboxKeys, Place, new_content_key, seal, unseal
 from webmail.mail import messages
+from webmail.mail.charsets import clean_name
 from webmail.mail.folders import Kind
 from webmail.mail.models import Message
 from webmail.sending.models import Draft, DraftAttachment
@@ -29,6 +31,9 @@ class Fields:
     body: str = ""
     answers: int | None = None
     forwards: int | None = None
+    in_reply_to: str | None = None
+    """The answered message's id, kept here so that the answer finds its thread when that message is gone."""
+    references: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -70,29 +75,44 @@ def _place(keys: MailboxKeys, message_id: int, table: str, field: str) -> Place:
     return Place(table, keys.mailbox_id, message_id, field)
 
 
-def create(keys: MailboxKeys, author: tuple[str, str], fields: Fields) -> Opened:
-    """A new draft in the drafts folder; `author` is the writer's name and address."""
-    message_id, content_key = new_id(), new_content_key()
-    db.session.execute(
-        insert(Message),
-        {
-            "mailbox_id": keys.mailbox_id,
-            "message_id": message_id,
-            "folder_id": int(Kind.DRAFTS),
-            "state": "draft",
-            "direction": "out",
-            "size_bytes": 0,
-            "unread": False,
-            "envelope_from": author[1],
-            "content_key": keys.wrap_content_key(content_key, message_id),
-            "summary": _summary(author, fields).seal(content_key, keys.mailbox_id, message_id),
-        },
+def create(
+    keys: MailboxKeys, author: tuple[str, str], fields: Fields, message_id: int | None = None
+) -> Opened:
+    """A new draft in the drafts folder; `author` is the writer's name and address.
+
+    `message_id` was given out with the empty form, so that a form that comes twice makes one draft. Raises Conflict when it did.
+    """
+    message_id, content_key = new_id() if message_id is None else message_id, new_content_key()
+    statement = insert_if_new(Message).values(
+        mailbox_id=keys.mailbox_id,
+        message_id=message_id,
+        folder_id=int(Kind.DRAFTS),
+        state="draft",
+        direction="out",
+        size_bytes=0,
+        unread=False,
+        envelope_from=author[1],
+        content_key=keys.wrap_content_key(content_key, message_id),
+        summary=_summary(author, fields).seal(content_key, keys.mailbox_id, message_id),
     )
+    if db.session.execute(statement.on_conflict_do_nothing().returning(Message.message_id)).scalar() is None:
+        return _met(keys, message_id, fields)
     sealed = _seal_fields(keys, message_id, content_key, fields)
     db.session.execute(
         insert(Draft), {"mailbox_id": keys.mailbox_id, "message_id": message_id, "sealed": sealed}
     )
     return load(keys, message_id)
+
+
+def _met(keys: MailboxKeys, message_id: int, fields: Fields) -> Opened:
+    """A save that met another: the same text is saved already (the answer was lost), another is a conflict."""
+    try:
+        there = load(keys, message_id)
+    except NotFound:
+        raise Conflict("draft") from None
+    if there.fields != fields:
+        raise Conflict("draft")
+    return there
 
 
 def load(keys: MailboxKeys, message_id: int) -> Opened:
@@ -104,9 +124,8 @@ def load(keys: MailboxKeys, message_id: int) -> Opened:
     if row is None:
         raise NotFound("draft")
     content_key = messages.content_key(keys, message_id)
-    fields = Fields(
-        **json.loads(unseal(content_key, row.sealed, _place(keys, message_id, "draft", "sealed")))
-    )
+    told = json.loads(unseal(content_key, row.sealed, _place(keys, message_id, "draft", "sealed")))
+    fields = Fields(**told | {"references": tuple(told.get("references", ()))})
     return Opened(
         message_id, row.revision, row.saved_at, fields, tuple(_attached(keys, message_id, content_key))
     )
@@ -115,7 +134,10 @@ def load(keys: MailboxKeys, message_id: int) -> Opened:
 def save(
     keys: MailboxKeys, author: tuple[str, str], message_id: int, revision: int, fields: Fields
 ) -> Opened:
-    """Write `fields` over revision `revision` of a draft. Raises Conflict when a newer one is there, NotFound when it is gone."""
+    """Write `fields` over revision `revision` of a draft.
+
+    Raises Conflict when a newer one is there or it was sent, NotFound when there is no such message.
+    """
     content_key = messages.content_key(keys, message_id)
     statement = (
         update(Draft)
@@ -130,8 +152,7 @@ def save(
         .returning(Draft.revision)
     )
     if db.session.execute(statement).scalar() is None:
-        load(keys, message_id)
-        raise Conflict("draft")
+        return _met(keys, message_id, fields)
     summary = _summary(author, fields).seal(content_key, keys.mailbox_id, message_id)
     touch = update(Message).where(Message.mailbox_id == keys.mailbox_id, Message.message_id == message_id)
     db.session.execute(touch.values(summary=summary, received_at=func.now()))
@@ -147,7 +168,8 @@ def attach(keys: MailboxKeys, message_id: int, uploads: Iterable[Upload], limit_
     rows = []
     for upload in uploads:
         number, total = number + 1, total + len(upload.content)
-        description = json.dumps({"name": upload.name, "content_type": upload.content_type}).encode()
+        told = {"name": _file_name(upload.name), "content_type": _content_type(upload.content_type)}
+        description = json.dumps(told).encode()
         rows.append(
             {
                 "mailbox_id": keys.mailbox_id,
@@ -160,13 +182,22 @@ def attach(keys: MailboxKeys, message_id: int, uploads: Iterable[Upload], limit_
                 "sealed": seal(content_key, upload.content, _file_place(keys, message_id, number, "sealed")),
             }
         )
-    if total > limit_bytes:
-        raise Refused(f"the attachments are {total} bytes together, and {limit_bytes} may leave")
-    if len(there) + len(rows) > MAX_ATTACHMENTS or number > 100:
-        raise Refused(f"a message carries {MAX_ATTACHMENTS} files at the most")
+    _refuse_too_much(len(there) + len(rows), total, limit_bytes, number)
     if rows:
         db.session.execute(insert(DraftAttachment), rows)
         _count_attachments(keys, message_id)
+
+
+def may_attach(uploads: Sequence[Upload], limit_bytes: int) -> None:
+    """Raise Refused where `attach` would, for a draft that has no files yet."""
+    _refuse_too_much(len(uploads), sum(len(item.content) for item in uploads), limit_bytes, len(uploads))
+
+
+def _refuse_too_much(count: int, total: int, limit_bytes: int, number: int) -> None:
+    if total > limit_bytes:
+        raise Refused(f"the attachments are {total} bytes together, and {limit_bytes} may leave")
+    if count > MAX_ATTACHMENTS or number > 100:
+        raise Refused(f"a message carries {MAX_ATTACHMENTS} files at the most")
 
 
 def detach(keys: MailboxKeys, message_id: int, numbers: Sequence[int]) -> None:
@@ -211,6 +242,17 @@ def _attached(keys: MailboxKeys, message_id: int, content_key: bytes) -> Iterabl
 
 def _file_place(keys: MailboxKeys, message_id: int, number: int, field: str) -> Place:
     return _place(keys, message_id, "draft_attachment", f"{number}.{field}")
+
+
+def _file_name(name: str) -> str:
+    """The last step of a path, without controls, line ends and marks that turn the direction: a name that may leave."""
+    shown = clean_name(" ".join(name.split())).replace("\\", "/").rpartition("/")[2].strip(". ")
+    stem, dot, ending = shown[:4000].rpartition(".")
+    return (shown if len(shown) <= 150 else f"{stem[:130]}{dot}{ending[:19]}"[:150]) or "file"
+
+
+def _content_type(told: str) -> str:
+    return told if told.isascii() and told.isprintable() and told else "application/octet-stream"
 
 
 def _count_attachments(keys: MailboxKeys, message_id: int) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, case, func, insert, select, update
 
 from webmail import work
 from webmail.db import db, new_id
@@ -22,6 +22,8 @@ from webmail.sending.models import Delivery, Submission
 FIRST_RETRY = timedelta(minutes=5)
 LONGEST_RETRY = timedelta(hours=4)
 GIVE_UP_AFTER = timedelta(days=5)
+MOST_REPEATS = 5
+"""A relay that never answers the last dot may have taken each copy: after this many attempts nobody is sent another."""
 OPEN = ("queued", "claimed", "handed", "deferred", "unknown")
 
 
@@ -119,20 +121,20 @@ def open_claim(claim: work.Claim) -> Leaving | None:
     row = db.session.execute(select(Submission).where(*mine)).scalar()
     if row is None:
         return None
-    rows = (Delivery.mailbox_id == claim.mailbox_id, Delivery.submission_id == claim.item_id)
     statement = (
         update(Delivery)
-        .where(*rows, Delivery.state.in_(OPEN))
+        .where(*_open_rows(claim))
         .values(
             state="claimed",
             attempts=Delivery.attempts + 1,
             repeated=Delivery.repeated | Delivery.state.in_(["handed", "unknown"]),
+            next_at=None,
             changed_at=func.now(),
         )
         .returning(Delivery.number, Delivery.recipient)
         .execution_options(synchronize_session=False)
     )
-    recipients = {recipient: number for number, recipient in sorted(db.session.execute(statement).tuples())}
+    recipients = {recipient: number for number, recipient in sorted(db.session.execute(statement).all())}
     if not recipients:
         return None
     return Leaving(
@@ -163,26 +165,67 @@ def _set(leaving: Leaving, numbers: Sequence[int], values: Mapping[str, object])
 
 def settle(claim: work.Claim, leaving: Leaving) -> timedelta | None:
     """After an attempt: finish the work, or plan the next attempt and say in how long. Past five days, give up for good."""
-    rows = (Delivery.mailbox_id == claim.mailbox_id, Delivery.submission_id == claim.item_id)
-    still: list[Row[int, int]] = list(
+    still: list[Row[int, int, str]] = list(
         db.session.execute(
-            select(Delivery.number, Delivery.attempts).where(*rows, Delivery.state.in_(OPEN))
+            select(Delivery.number, Delivery.attempts, Delivery.state).where(*_open_rows(claim))
         ).all()
     )
     age = db.session.execute(select(func.now())).scalar_one() - leaving.created_at
-    if still and age < GIVE_UP_AFTER:
-        delay = retry_after(max(row.attempts for row in still))
-        _set(leaving, [row.number for row in still], {"next_at": func.now() + delay})
+    again = [row for row in still if row.state != "unknown" or row.attempts < MOST_REPEATS]
+    if again and age < GIVE_UP_AFTER:
+        _fail(claim, [row.number for row in still if row not in again])
+        delay = retry_after(max(row.attempts for row in again))
+        _set(leaving, [row.number for row in again], {"next_at": func.now() + delay})
         work.again(claim, delay, "deferred")
         return delay
-    if still:
-        _set(leaving, [row.number for row in still], {"state": "failed", "next_at": None})
-    finished = update(Submission).where(
-        Submission.mailbox_id == claim.mailbox_id, Submission.submission_id == claim.item_id
-    )
-    db.session.execute(finished.values(finished_at=func.now()))
+    _fail(claim, [row.number for row in still])
+    _finished(claim)
     work.finish(claim)
     return None
+
+
+def put_off(claim: work.Claim, delay: timedelta) -> None:
+    """Something of ours failed in the middle of an attempt: the next one in `delay`. What was handed over may be there."""
+    statement = (
+        update(Delivery)
+        .where(*_open_rows(claim))
+        .values(
+            state=case((Delivery.state.in_(["handed", "unknown"]), "unknown"), else_="deferred"),
+            next_at=func.now() + delay,
+            changed_at=func.now(),
+        )
+    )
+    db.session.execute(statement.execution_options(synchronize_session=False))
+    work.again(claim, delay, "error")
+
+
+def give_up(claim: work.Claim, problem: str) -> None:
+    """Set a submission aside that cannot be sent: its author sees that, and its work waits for a person to look at it."""
+    _fail(claim, None)
+    _finished(claim)
+    work.park(claim, problem)
+
+
+def _open_rows(claim: work.Claim) -> tuple[ColumnElement[bool], ...]:
+    return (
+        Delivery.mailbox_id == claim.mailbox_id,
+        Delivery.submission_id == claim.item_id,
+        Delivery.state.in_(OPEN),
+    )
+
+
+def _fail(claim: work.Claim, numbers: Sequence[int] | None) -> None:
+    """Mark open rows as failed for good: those of `numbers`, or all. What the relay said last stays with them."""
+    rows = _open_rows(claim) if numbers is None else (*_open_rows(claim), Delivery.number.in_(numbers))
+    values = {"state": "failed", "next_at": None, "changed_at": func.now()}
+    db.session.execute(
+        update(Delivery).where(*rows).values(**values).execution_options(synchronize_session=False)
+    )
+
+
+def _finished(claim: work.Claim) -> None:
+    mine = (Submission.mailbox_id == claim.mailbox_id, Submission.submission_id == claim.item_id)
+    db.session.execute(update(Submission).where(*mine).values(finished_at=func.now()))
 
 
 def retry_after(attempts: int) -> timedelta:

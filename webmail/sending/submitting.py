@@ -1,24 +1,60 @@
 """Sending: a draft becomes a message in Sent and a row in the outbox, in one transaction."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from sqlalchemy import delete, insert, select, update
 
 from webmail import jobs
-from webmail.db import db, new_id, show_id
-from webmail.errors import Conflict, Refused
+from webmail.db import db
+from webmail.errors import Conflict, NotFound, Refused
 from webmail.keys import MailboxKeys, seal
 from webmail.mail import filing, messages, reading
-from webmail.mail.addresses import Address, parse_recipients, parse_spec
+from webmail.mail.addresses import Address, AddressError, parse_recipients, parse_spec
 from webmail.mail.folders import Kind
 from webmail.mail.models import Message, MessageSource
 from webmail.mail.receiving import source_place
-from webmail.sending import drafts, outbox
-from webmail.sending.composing import Attachment, Composition, CompositionError, build
+from webmail.sending import answering, drafts, outbox
+from webmail.sending.composing import (
+    Attachment,
+    Composition,
+    CompositionError,
+    build,
+    envelope_recipients,
+    new_message_id,
+    reply,
+)
 from webmail.sending.models import Draft
 
 MAX_RECIPIENTS = 100
+
+
+def threaded(keys: MailboxKeys, fields: drafts.Fields, draft_id: int | None) -> drafts.Fields:
+    """`fields` with the thread of the message that they answer, which is read once and then kept in the draft.
+
+    Raises NotFound when that message is not in this mailbox and was not when the draft was begun.
+    """
+    origin = fields.answers if fields.answers is not None else fields.forwards
+    if origin is None:
+        return fields
+    before = _saved(keys, draft_id)
+    if before and (before.answers, before.forwards) == (fields.answers, fields.forwards):
+        return replace(fields, in_reply_to=before.in_reply_to, references=before.references)
+    messages.line(keys, origin)
+    if fields.answers is None:
+        return fields
+    answer = reply(answering.original(reading.load(keys, origin)), (), "")
+    return replace(fields, in_reply_to=answer.in_reply_to, references=answer.references)
+
+
+def _saved(keys: MailboxKeys, draft_id: int | None) -> drafts.Fields | None:
+    if draft_id is None:
+        return None
+    try:
+        return drafts.load(keys, draft_id).fields
+    except NotFound:
+        return None
 
 
 def submit(
@@ -33,65 +69,84 @@ def submit(
     """Send revision `revision` of a draft: it leaves the drafts for Sent, and its recipients are queued. The submission's id.
 
     Runs in the caller's transaction; once that commits, the message cannot be lost. Raises Conflict when the draft was changed or
-    sent meanwhile (two presses of Send make one message), Refused for what must not leave as it is.
+    sent meanwhile (two presses of Send make one message), CompositionError (with the field) or Refused for what must not leave as
+    it is.
     """
     query = select(Draft.revision).where(Draft.mailbox_id == keys.mailbox_id, Draft.message_id == message_id)
     if db.session.execute(query.with_for_update()).scalar() != revision:
         raise Conflict("draft")
-    draft = drafts.load(keys, message_id)
-    to, cc, bcc = (parse_recipients(item) for item in (draft.fields.to, draft.fields.cc, draft.fields.bcc))
-    everybody = [address.email for address in (*to, *cc, *bcc)]
+    fields = drafts.load(keys, message_id).fields
+    composition = _composition(keys, message_id, fields, author)
+    everybody = envelope_recipients(composition)
     if not everybody:
-        raise Refused("There is nobody to send it to.")
-    if len(set(everybody)) > MAX_RECIPIENTS:
-        raise Refused(f"A message goes to {MAX_RECIPIENTS} people at the most.")
-    answers = _answered(keys, draft.fields)
-    files = [
-        Attachment(item.name, item.content_type, item.content) for item in drafts.files(keys, message_id)
-    ]
-    raw = _build(draft.fields, author, (to, cc, bcc), answers, files)
+        raise CompositionError("to", "empty")
+    if len(everybody) > MAX_RECIPIENTS:
+        raise CompositionError("to", "too-many")
+    raw = build(composition)
     if len(raw) > limit * 2:
         raise Refused("The message is too large to leave.")
     _move_to_sent(keys, message_id, raw)
-    if draft.fields.answers is not None or draft.fields.forwards is not None:
-        origin = draft.fields.answers if draft.fields.answers is not None else draft.fields.forwards
-        outbox.mark_answered(keys.mailbox_id, origin or 0, forwarded=draft.fields.answers is None)
+    origin = fields.answers if fields.answers is not None else fields.forwards
+    if origin is not None:
+        outbox.mark_answered(keys.mailbox_id, origin, forwarded=fields.answers is None)
     submission_id = outbox.submit(keys.mailbox_id, message_id, account_id, author[1], everybody)
     jobs.ring_after_commit(jobs.SEND)
     return submission_id
 
 
-def _answered(keys: MailboxKeys, fields: drafts.Fields) -> reading.View | None:
-    if fields.answers is None:
-        return None
-    return reading.load(keys, messages.line(keys, fields.answers).message_id)
+def was_sent(keys: MailboxKeys, message_id: int, fields: drafts.Fields) -> bool:
+    """Whether what was typed has become this message in the outbox already: Send was pressed twice, or an answer was lost.
+
+    Blanks do not count: the wire folds lines. False when anything else differs, so that no text is thrown away.
+    """
+    states = outbox.statuses(keys.mailbox_id, [message_id]).get(message_id)
+    if not states:
+        return False
+    try:
+        typed = [*parse_recipients(fields.to), *parse_recipients(fields.cc), *parse_recipients(fields.bcc)]
+    except AddressError:
+        return False
+    view = reading.load(keys, message_id)
+    return (
+        {person.email for person in typed} == {status.recipient for status in states}
+        and _bare(view.subject) == _bare(fields.subject)
+        and _bare(view.text) == _bare(fields.body)
+    )
 
 
-def _build(
-    fields: drafts.Fields,
-    author: tuple[str, str],
-    people: tuple[Sequence[Address], Sequence[Address], Sequence[Address]],
-    answers: reading.View | None,
-    files: Sequence[Attachment],
-) -> bytes:
+def _bare(text: str) -> str:
+    return "".join(text.split())
+
+
+def _composition(
+    keys: MailboxKeys, message_id: int, fields: drafts.Fields, author: tuple[str, str]
+) -> Composition:
     sender = parse_spec(author[1])
-    composition = Composition(
+    return Composition(
         sender=Address(sender.local, sender.domain, author[0]),
-        to=tuple(people[0]),
-        cc=tuple(people[1]),
-        bcc=tuple(people[2]),
+        to=_parsed("to", fields.to),
+        cc=_parsed("cc", fields.cc),
+        bcc=_parsed("bcc", fields.bcc),
         subject=fields.subject,
         body=fields.body,
-        attachments=tuple(files),
-        in_reply_to=answers.message_id if answers and answers.message_id else None,
-        references=answers.references if answers else (),
-        message_id=f"{show_id(new_id())}.{show_id(new_id())}@{sender.domain}",
+        attachments=_files(keys, message_id),
+        in_reply_to=fields.in_reply_to,
+        references=fields.references,
+        message_id=new_message_id(sender.domain),
         date=datetime.now(UTC),
     )
+
+
+def _parsed(field: str, text: str) -> tuple[Address, ...]:
     try:
-        return build(composition)
-    except CompositionError as error:
-        raise Refused(str(error)) from None
+        return parse_recipients(text)
+    except AddressError as error:
+        raise CompositionError(field, error.reason) from None
+
+
+def _files(keys: MailboxKeys, message_id: int) -> tuple[Attachment, ...]:
+    files: Sequence[drafts.Upload] = drafts.files(keys, message_id)
+    return tuple(Attachment(item.name, item.content_type, item.content) for item in files)
 
 
 def _move_to_sent(keys: MailboxKeys, message_id: int, raw: bytes) -> None:

@@ -95,8 +95,8 @@ swap("error", lost);
 swap("response:error", ctx => ctx.response.status > 501 && lost());
 on("auth-stale", stale);
 swap("after:request", ctx => {
-  /* A whole page came where a fragment was asked for: take its main part. */
-  if (/^\s*<!doctype/i.test(ctx.text)) ctx.select = "#content";
+  /* A whole page came where a fragment was asked for, or for a step in the history: take its main part, keep the frame. */
+  if (/^\s*<!doctype/i.test(ctx.text)) Object.assign(ctx, { select: "#content", target: main(), swap: "outerHTML" });
   if (ctx.request.method != "GET") seen.clear();
 });
 /* No answer of ours carries parts for elsewhere: one that does came out of somebody's mail. */

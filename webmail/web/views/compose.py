@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
-from flask import Blueprint, current_app, g, jsonify, redirect, request, url_for
+from flask import Blueprint, g, jsonify, redirect, request, url_for
 from flask_babel import format_datetime
 from flask_babel import gettext as _
 from flask_wtf import FlaskForm
@@ -17,14 +16,15 @@ from wtforms import HiddenField, IntegerField, StringField, TextAreaField, valid
 from webmail.db import new_id, read_id, show_id
 from webmail.errors import Conflict, Refused
 from webmail.keys import MailboxKeys
-from webmail.mail import folders, messages, reading
-from webmail.mail.addresses import AddressError, parse_recipients, parse_spec
+from webmail.mail import folders
 from webmail.mail.folders import Kind
-from webmail.sending import answering, drafts, submitting
-from webmail.sending.composing import CompositionError, ForwardLabels, forward, reply, reply_all
+from webmail.sending import drafts, submitting
+from webmail.sending.composing import CompositionError
 from webmail.sending.drafts import Fields, Upload
 from webmail.web.access import requires
+from webmail.web.beginnings import author, from_link, limit, pass_on, reply_to, with_its_files
 from webmail.web.htmx import render
+from webmail.web.unsendable import address_errors, unsendable
 from webmail.web.viewing import Notice, leave, left, own_mail, page
 
 blueprint = Blueprint("compose", __name__)
@@ -42,7 +42,7 @@ class ComposeForm(FlaskForm):  # type: ignore[misc]
     subject = StringField(validators=[validators.Length(max=2_000)])
     body = TextAreaField(validators=[validators.Length(max=1_000_000)])
     draft_id = HiddenField()
-    revision = IntegerField(validators=[validators.Optional()])
+    revision = IntegerField(validators=[validators.Optional(), validators.NumberRange(0, 2_000_000_000)])
     reply = HiddenField()
     forward = HiddenField()
 
@@ -90,64 +90,18 @@ def new() -> BaseResponse:
             draft = drafts.load(keys, read_id(args["draft"]))
             fields = draft.fields
         elif args.get("reply"):
-            fields = _reply(keys, read_id(args["reply"]), everybody=bool(args.get("all")))
+            fields = reply_to(keys, read_id(args["reply"]), everybody=bool(args.get("all")))
         elif args.get("forward"):
-            fields = _forward(keys, read_id(args["forward"]))
+            fields = pass_on(keys, read_id(args["forward"]))
             try:
-                draft = _forwarded(keys, fields)
+                draft = with_its_files(keys, fields)
             except Refused:
                 notice = Notice("alert", _("Its files are too large to pass on; only its text is here."))
         elif args.get("mailto"):
-            fields = _from_link(args["mailto"])
+            fields = from_link(args["mailto"])
         else:
             fields = Fields(to=args.get("to", "")[:2000])
     return _composer(counts, fields, draft, notice=notice or left())
-
-
-def _reply(keys: MailboxKeys, message_id: int, *, everybody: bool) -> Fields:
-    line, view = messages.line(keys, message_id), reading.load(keys, message_id)
-    said = _(
-        "On %(when)s, %(name)s wrote:", when=_when(line.received_at), name=view.sender[0] or view.sender[1]
-    )
-    own = [parse_spec(_author()[1])]
-    answer = (reply_all if everybody else reply)(answering.original(view), own, said)
-    return Fields(
-        to=answering.written(answer.to),
-        cc=answering.written(answer.cc),
-        subject=answer.subject,
-        body=f"\n\n{answer.body}" if answer.body else "",
-        answers=message_id,
-    )
-
-
-def _forward(keys: MailboxKeys, message_id: int) -> Fields:
-    line, view = messages.line(keys, message_id), reading.load(keys, message_id)
-    labels = ForwardLabels(_("Forwarded message"), _("From"), _("Date"), _("Subject"), _("To"), _("Cc"))
-    answer = forward(answering.original(view), _when(line.received_at), labels)
-    return Fields(subject=answer.subject, body=f"\n\n{answer.body}", forwards=message_id)
-
-
-def _forwarded(keys: MailboxKeys, fields: Fields) -> drafts.Opened | None:
-    """A message with files is forwarded as a draft that carries them. Raises Refused when they may not leave."""
-    files = reading.every_part(keys, fields.forwards or 0)
-    if not files:
-        return None
-    uploads = [Upload(item.name, item.content_type, content) for item, content in files]
-    drafts.may_attach(uploads, _limit())
-    draft = drafts.create(keys, _author(), fields)
-    drafts.attach(keys, draft.message_id, uploads, _limit())
-    return drafts.load(keys, draft.message_id)
-
-
-def _from_link(link: str) -> Fields:
-    """The fields of a mailto: link (RFC 6068): to, cc, subject and body; everything else is ignored."""
-    parts = urlsplit(link)
-    if parts.scheme.lower() != "mailto":
-        return Fields()
-    told = {name.lower(): values[0] for name, values in parse_qs(parts.query, max_num_fields=20).items()}
-    cc, subject = (" ".join(told.get(name, "").split()) for name in ("cc", "subject"))
-    to = ", ".join(filter(None, (unquote(parts.path), told.get("to", ""))))
-    return Fields(to=" ".join(to.split())[:2000], cc=cc, subject=subject, body=told.get("body", "")[:10_000])
 
 
 @blueprint.post("/compose", endpoint="submit")
@@ -189,14 +143,14 @@ def _write(keys: MailboxKeys, posted: Posted, *, with_files: bool = True) -> dra
     """The draft as it was posted, inside the caller's transaction."""
     fields = submitting.threaded(keys, posted.fields, posted.draft_id)
     if posted.draft_id is None or posted.revision < 1:
-        draft = drafts.create(keys, _author(), fields, posted.draft_id)
+        draft = drafts.create(keys, author(), fields, posted.draft_id)
     else:
-        draft = drafts.save(keys, _author(), posted.draft_id, posted.revision, fields)
+        draft = drafts.save(keys, author(), posted.draft_id, posted.revision, fields)
     if not with_files:
         return draft
     removed = [int(item) for item in request.form.getlist("remove") if item.isascii() and item.isdigit()]
     drafts.detach(keys, draft.message_id, [number for number in removed if number <= 100])
-    drafts.attach(keys, draft.message_id, posted.uploads, _limit())
+    drafts.attach(keys, draft.message_id, posted.uploads, limit())
     return drafts.load(keys, draft.message_id)
 
 
@@ -210,7 +164,7 @@ def _uploads() -> list[Upload]:
 
 def _send(posted: Posted) -> BaseResponse:
     """Save and send in one transaction: a second press of the button waits for the first, and finds it sent."""
-    errors = _address_errors(posted.fields)
+    errors = address_errors(posted.fields)
     if errors:
         return _kept(posted, errors)
     try:
@@ -221,48 +175,18 @@ def _send(posted: Posted) -> BaseResponse:
                 draft.message_id,
                 draft.revision,
                 account_id=g.viewer.account_id,
-                author=_author(),
-                limit=_limit(),
+                author=author(),
+                limit=limit(),
             )
     except CompositionError as error:
         field = error.field if error.field in _whole(None) else "body"
-        return _kept(posted, {field: [_unsendable(error)]})
+        return _kept(posted, {field: [unsendable(error)]})
     return _sent(draft.message_id)
 
 
 def _sent(message_id: int) -> BaseResponse:
     leave(word="sending")
     return redirect(url_for("mail.message", folder=Kind.SENT.slug, message=message_id), 303)
-
-
-def _address_errors(fields: Fields) -> dict[str, list[str]]:
-    errors: dict[str, list[str]] = {}
-    everybody: set[str] = set()
-    for name in ("to", "cc", "bcc"):
-        typed = getattr(fields, name)
-        try:
-            everybody |= {person.email for person in parse_recipients(typed)}
-        except AddressError as error:
-            few = error.reason != "too-many"
-            piece = error.piece or typed[:60]
-            errors[name] = [_("This is not an address: %(piece)s", piece=piece) if few else _too_many()]
-    if not errors and not everybody:
-        errors["to"] = [_("Who is it for? Write at least one address.")]
-    if len(everybody) > submitting.MAX_RECIPIENTS:
-        errors["to"] = [_too_many()]
-    return errors
-
-
-def _too_many() -> str:
-    return str(_("A message goes to %(count)s people at the most.", count=submitting.MAX_RECIPIENTS))
-
-
-def _unsendable(error: CompositionError) -> str:
-    if error.reason == "control":
-        return str(_("There is a character in it that must not leave: a line end, or one that is invisible."))
-    if error.reason == "too-long":
-        return str(_("This is too long to leave."))
-    return str(_("This cannot leave as it is."))
 
 
 def _discard(posted: Posted) -> BaseResponse:
@@ -310,7 +234,7 @@ def _conflict(posted: Posted) -> BaseResponse:
         if "send" in request.form and mine is not None and submitting.was_sent(keys, mine, posted.fields):
             return _sent(mine)
         counts = folders.counts(keys.mailbox_id)
-        draft = drafts.create(keys, _author(), submitting.threaded(keys, posted.fields, mine))
+        draft = drafts.create(keys, author(), submitting.threaded(keys, posted.fields, mine))
         left_out = not _attached_too(keys, draft.message_id, posted)
         draft = drafts.load(keys, draft.message_id)
     words = _("This draft was changed in another window. What you typed here is kept as a draft of its own.")
@@ -325,7 +249,7 @@ def _attached_too(keys: MailboxKeys, message_id: int, posted: Posted) -> bool:
     """Give the copy the files of the draft it parted from, and those that came with it. False when they may not leave."""
     before = drafts.files(keys, posted.draft_id) if posted.draft_id is not None else []
     try:
-        drafts.attach(keys, message_id, [*before, *posted.uploads], _limit())
+        drafts.attach(keys, message_id, [*before, *posted.uploads], limit())
     except Refused:
         return False
     return True
@@ -365,21 +289,8 @@ def _whole(errors: dict[str, list[str]] | None) -> dict[str, list[str]]:
     return {name: [] for name in ("to", "cc", "bcc", "subject", "body")} | (errors or {})
 
 
-def _author() -> tuple[str, str]:
-    return (g.viewer.name, g.viewer.address or "")
-
-
-def _limit() -> int:
-    """How many bytes of attachments leave: base64 adds a third, and the relay's limit is on the whole."""
-    return int(current_app.extensions["settings"].message_bytes * 0.7)
-
-
 def _number(shown: str | None) -> int | None:
     return read_id(shown) if shown else None
-
-
-def _when(moment: datetime) -> str:
-    return str(format_datetime(moment, "EEE, d MMM yyyy HH:mm"))
 
 
 def _clock(moment: datetime) -> str:

@@ -1,0 +1,168 @@
+"""Filing by the worker: a message that cannot be read, or kills who reads it, is set aside; two workers file once."""
+
+import os
+import signal
+import threading
+
+import pytest
+from sqlalchemy import text
+
+from webmail import create_core, jobs
+from webmail.db import show_id
+
+
+@pytest.fixture
+def filing(worker):
+    from workers import filing as module
+
+    return module
+
+
+@pytest.fixture
+def state(superuser):
+    """What the database says of a message."""
+    query = text("SELECT state FROM message WHERE message_id = :id")
+    return lambda message: superuser.execute(query, {"id": message}).scalar_one()
+
+
+def work_rows(superuser):
+    return superuser.execute(text("SELECT * FROM work")).all()
+
+
+def refuse(*_):
+    raise MemoryError
+
+
+def test_what_came_in_is_filed_and_its_work_is_done(
+    filing, receive, ann, letter, state, superuser, browser_of
+):
+    ids = [receive(ann, letter(f"n{number}")) for number in range(3)]
+    assert filing.drain() == 3
+    assert {state(message) for message in ids} == {"filed"}
+    assert work_rows(superuser) == []
+    assert browser_of(ann).get("/").text.count("n1") >= 1
+    assert filing.drain() == 0
+
+
+def test_a_message_that_cannot_be_read_is_set_aside_after_two_tries(
+    filing, receive, ann, letter, state, superuser, due, browser_of, monkeypatch, caplog
+):
+    bad = receive(ann, letter("Canary words"))
+    with monkeypatch.context() as patch:
+        patch.setattr("webmail.mail.reading.build", refuse)
+        for attempt in (1, 2):
+            assert filing.drain() == 0
+            assert state(bad) == "received"
+            (row,) = work_rows(superuser)
+            assert (row.attempts, row.lease, row.problem, row.parked_at) == (attempt, None, "error", None)
+            due()
+    assert filing.drain() == 0
+    assert state(bad) == "unreadable"
+    (row,) = work_rows(superuser)
+    assert row.problem == "poison"
+    assert row.parked_at is not None
+    due()
+    good = receive(ann, letter("after it"))
+    assert filing.drain() == 1
+    assert (state(good), state(bad)) == ("filed", "unreadable")
+    client = browser_of(ann)
+    page = client.get(f"/mail/inbox/{show_id(bad)}")
+    assert page.status_code == 200
+    assert "cannot be shown" in page.text
+    assert b"Canary words" in client.get(f"/mail/inbox/{show_id(bad)}/message.eml").data
+    assert "Canary" not in caplog.text
+
+
+def test_a_message_that_kills_its_reader_is_set_aside_too_and_the_others_are_filed(
+    filing, receive, ann, letter, state, superuser, due, settings
+):
+    bad = receive(ann, letter("poison"))
+
+    def die(raw, message_id):
+        if b"poison" in raw:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return build(raw, message_id)
+
+    from webmail.mail import reading
+
+    others: list[int] = []
+    build, goods = reading.build, [receive(ann, letter("before")) for _ in range(3)]
+    superuser.execute(
+        text("UPDATE work SET due_at = now() - interval '1 hour' WHERE item_id <> :id"), {"id": bad}
+    )
+    for number in range(2):
+        good = receive(ann, letter(f"n{number}"))
+        pid = os.fork()
+        if not pid:
+            try:
+                app = create_core(settings("worker"), "worker")
+                filing.core = lambda: app
+                __import__("workers.context").context.core = filing.core
+                reading.build = die
+                filing.drain()
+            finally:
+                os._exit(7)
+        assert os.waitpid(pid, 0)[1] == signal.SIGKILL
+        due()  # the lease is over
+        assert state(bad) == "received"
+        assert {state(message) for message in goods} == {"filed"}
+        others.append(good)
+    filing.drain()
+    assert state(bad) == "unreadable"
+    assert {state(message) for message in others} == {"filed"}, "who was tried beside it is none the worse"
+    (row,) = work_rows(superuser)
+    assert (row.item_id, row.problem) == (bad, "poison")
+
+
+def test_a_message_under_a_wrong_key_is_set_aside_at_once(filing, receive, ann, letter, state, superuser):
+    bad, good = receive(ann, letter("a")), receive(ann, letter("b"))
+    superuser.execute(
+        text(
+            "UPDATE message SET content_key = set_byte(content_key, 40, get_byte(content_key, 40) # 1) WHERE message_id = :id"
+        ),
+        {"id": bad},
+    )
+    assert filing.drain() == 1
+    assert (state(bad), state(good)) == ("unreadable", "filed")
+    (row,) = work_rows(superuser)
+    assert row.problem == "keys"
+
+
+def test_two_drains_at_once_file_each_message_once(filing, receive, ann, letter, superuser):
+    for number in range(40):
+        receive(ann, letter(f"n{number}"))
+    done = []
+    threads = [threading.Thread(target=lambda: done.append(filing.drain())) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(done) == 40
+    assert superuser.execute(text("SELECT count(*) FROM message_view")).scalar() == 40
+    assert work_rows(superuser) == []
+
+
+def test_a_lost_lease_files_nothing(filing, receive, ann, letter, state, superuser, monkeypatch):
+    message = receive(ann, letter())
+    holds = filing.work.holds
+
+    def late(claim):
+        superuser.execute(text("UPDATE work SET lease = 4711"))
+        return holds(claim)
+
+    monkeypatch.setattr(filing.work, "holds", late)
+    assert filing.drain() == 0
+    assert state(message) == "received"
+    (row,) = work_rows(superuser)
+    assert row.lease == 4711
+
+
+def test_a_sweep_rings_for_what_is_due(worker, receive, ann, letter):
+    from workers import keeping
+
+    assert keeping.sweep() == []
+    receive(ann, letter())
+    assert keeping.sweep() == ["file"]
+    assert jobs.bell.redis.llen("rq:queue:filing") == 1
+    assert keeping.sweep() == ["file"]
+    assert jobs.bell.redis.llen("rq:queue:filing") == 1, "one job for many rings"

@@ -1,0 +1,77 @@
+"""What the composer begins with: an answer, a message to pass on, a link; and who writes."""
+
+from datetime import datetime
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from flask import current_app, g
+from flask_babel import format_datetime
+from flask_babel import gettext as _
+
+from webmail.keys import MailboxKeys
+from webmail.mail import messages, reading
+from webmail.mail.addresses import parse_spec
+from webmail.sending import answering, drafts
+from webmail.sending.composing import ForwardLabels, forward, reply, reply_all
+from webmail.sending.drafts import Fields, Upload
+
+
+def reply_to(keys: MailboxKeys, message_id: int, *, everybody: bool) -> Fields:
+    """An answer to a message, to its author or to everybody. Raises NotFound."""
+    line, view = messages.line(keys, message_id), reading.load(keys, message_id)
+    said = _(
+        "On %(when)s, %(name)s wrote:", when=_when(line.received_at), name=view.sender[0] or view.sender[1]
+    )
+    own = [parse_spec(author()[1])]
+    answer = (reply_all if everybody else reply)(answering.original(view), own, said)
+    return Fields(
+        to=answering.written(answer.to),
+        cc=answering.written(answer.cc),
+        subject=answer.subject,
+        body=f"\n\n{answer.body}" if answer.body else "",
+        answers=message_id,
+    )
+
+
+def pass_on(keys: MailboxKeys, message_id: int) -> Fields:
+    """A message to pass on, without its files. Raises NotFound."""
+    line, view = messages.line(keys, message_id), reading.load(keys, message_id)
+    labels = ForwardLabels(_("Forwarded message"), _("From"), _("Date"), _("Subject"), _("To"), _("Cc"))
+    answer = forward(answering.original(view), _when(line.received_at), labels)
+    return Fields(subject=answer.subject, body=f"\n\n{answer.body}", forwards=message_id)
+
+
+def with_its_files(keys: MailboxKeys, fields: Fields) -> drafts.Opened | None:
+    """A message with files is forwarded as a draft that carries them. Raises Refused when they may not leave."""
+    files = reading.every_part(keys, fields.forwards or 0)
+    if not files:
+        return None
+    uploads = [Upload(item.name, item.content_type, content) for item, content in files]
+    drafts.may_attach(uploads, limit())
+    draft = drafts.create(keys, author(), fields)
+    drafts.attach(keys, draft.message_id, uploads, limit())
+    return drafts.load(keys, draft.message_id)
+
+
+def from_link(link: str) -> Fields:
+    """The fields of a mailto: link (RFC 6068): to, cc, subject and body; everything else is ignored."""
+    parts = urlsplit(link)
+    if parts.scheme.lower() != "mailto":
+        return Fields()
+    told = {name.lower(): values[0] for name, values in parse_qs(parts.query, max_num_fields=20).items()}
+    cc, subject = (" ".join(told.get(name, "").split()) for name in ("cc", "subject"))
+    to = ", ".join(filter(None, (unquote(parts.path), told.get("to", ""))))
+    return Fields(to=" ".join(to.split())[:2000], cc=cc, subject=subject, body=told.get("body", "")[:10_000])
+
+
+def _when(moment: datetime) -> str:
+    return str(format_datetime(moment, "EEE, d MMM yyyy HH:mm"))
+
+
+def author() -> tuple[str, str]:
+    """Name and address of whoever writes."""
+    return (g.viewer.name, g.viewer.address or "")
+
+
+def limit() -> int:
+    """How many bytes of attachments leave: base64 adds a third, and the relay's limit is on the whole."""
+    return int(current_app.extensions["settings"].message_bytes * 0.7)
