@@ -2,6 +2,7 @@
 
 import logging
 import time
+from dataclasses import replace
 from datetime import timedelta
 
 from sqlalchemy.exc import OperationalError
@@ -30,9 +31,8 @@ def drain() -> int:
     done = 0
     with core().app_context():
         jobs.answered(jobs.SEND)
-        settings = RelaySettings.parse(core().extensions["settings"].relay_url)
         until = time.monotonic() + TURN_SECONDS
-        with Relay(settings) as relay:
+        with Relay(_relay_settings()) as relay:
             while time.monotonic() < until:
                 with transaction():
                     claims = work.claim(work.SEND, 1, LEASE)
@@ -42,6 +42,13 @@ def drain() -> int:
                 done += 1
         jobs.ring(jobs.SEND)
     return done
+
+
+def _relay_settings() -> RelaySettings:
+    """The relay, greeted by our own host name unless its URL says another."""
+    settings = core().extensions["settings"]
+    relay = RelaySettings.parse(settings.relay_url)
+    return relay if relay.helo else replace(relay, helo=settings.host_name)
 
 
 def _one(claim: work.Claim, relay: Relay) -> None:

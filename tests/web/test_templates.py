@@ -176,7 +176,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "source": ("mail/source.html", every_page(source=HOSTILE, back="/b", download_href="/d")),
     "confirm": ("mail/confirm_delete.html", every_page(folder=Made(slug="trash"), ids=["a", "b"])),
     "error": ("error.html", every_page(code=404, heading="Nothing here", words=HOSTILE, nav=None, viewer=None)),
-    "privacy": ("privacy.html", every_page(policy=[("What we keep", ["Your mail.", HOSTILE])], nav=None)),
+    "privacy": ("privacy.html", every_page(policy=[("", ["Who we are."], []), ("What we keep", ["Your mail.", HOSTILE], ["Points."])], nav=None)),
     "welcome": ("welcome.html", every_page(form={"local_part": HOSTILE, "domain": "b.test", "errors": {"local_part": [HOSTILE]}}, domains=["a.test", "b.test"], nav=None)),
     "settings": ("settings/index.html", every_page()),
 }  # fmt: skip

@@ -201,5 +201,7 @@ def delivery(status: outbox.Status) -> DeliveryLine:
         words = _("Not taken yet; trying again at %(time)s", time=format_datetime(status.next_at, "HH:mm"))
     if status.repeated and status.state == "sent":
         words = _("Handed to the relay, perhaps twice")
+    if status.repeated and status.state == "failed":
+        words = _("Given up: the relay never answered, so it may have arrived")
     state = "sending" if status.state in ("claimed", "handed") else status.state
     return DeliveryLine(status.recipient, words, state, status.changed_at, status.reply)
