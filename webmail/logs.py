@@ -23,7 +23,7 @@ class JsonLines(logging.Formatter):
         }
         if record.name.split(".")[0] in _OURS:
             fields = {key: value for key, value in vars(record).items() if key not in _STANDARD}
-            line |= {"event": record.getMessage(), "logger": record.name} | fields
+            line |= {"event": record.getMessage(), "logger": record.name} | fields.pop("fields", {}) | fields
         else:
             line |= {"event": "library", "logger": record.name, "place": f"{record.module}:{record.lineno}"}
         if record.exc_info and record.exc_info[0]:

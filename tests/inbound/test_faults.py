@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from inbound.logs import JsonLines
+from webmail.logs import JsonLines
 from inbound.ports import Refusal
 
 BODY = b"Subject: cassowary\r\n\r\nbody cassowary\r\n"
