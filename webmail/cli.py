@@ -126,12 +126,15 @@ def migrate(target: str, check: bool, roles_from: str | None) -> None:
 
 @cli.group()
 def audit() -> None:
-    """The audit log."""
+    """The audit log. Reads DATABASE_URL."""
 
 
 @audit.command("verify")
 def audit_verify() -> None:
-    """Recompute every hash of the audit log; exit code 1 at the first event that was changed, removed, moved or slipped in."""
+    """Recompute every hash of the audit log; exit code 1 at the first event that was changed, removed, moved or slipped in.
+
+    Reads DATABASE_URL.
+    """
     from sqlalchemy import create_engine
     from sqlalchemy.orm import Session
 
@@ -151,13 +154,13 @@ def audit_verify() -> None:
 
 @cli.group()
 def keys() -> None:
-    """Key material."""
+    """Key material. Reads no setting."""
 
 
 @keys.command("create")
 @click.argument("path", type=click.Path(path_type=Path))
 def keys_create(path: Path) -> None:
-    """Write a new master key to PATH (mode 0600); refuses to replace one."""
+    """Write a new master key to PATH (mode 0600); refuses to replace one. Reads no setting."""
     from webmail.keys import create_master_key
 
     try:
@@ -181,7 +184,10 @@ def psql(arguments: tuple[str, ...]) -> None:
 
 @cli.command()
 def doctor() -> None:
-    """Check settings, Postgres, Redis and the master key, and say what is wrong. Exit code 1 if anything is."""
+    """Check settings, Postgres, Redis and the master key, and say what is wrong. Exit code 1 if anything is.
+
+    Reads every setting that the processes read: MTUMAIL_*, DATABASE_URL, REDIS_URL, CLERK_*.
+    """
     from webmail.checkup import run
 
     findings = run()

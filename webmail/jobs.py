@@ -21,6 +21,11 @@ _JOBS = {FILE: ("filing", "workers.filing.drain"), SEND: ("sending", "workers.se
 _PENDING_SECONDS = 10
 
 
+def functions() -> frozenset[str]:
+    """The functions that a nudge may name: workers run no other."""
+    return frozenset(function for _queue, function in _JOBS.values())
+
+
 @dataclass
 class Bell:
     """The connection that nudges go over. Redis being away is normal: the sweeper finds the work."""

@@ -12,7 +12,13 @@ UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
 
 def _routes(app):
     """(endpoint, path with example values, methods) of every route."""
-    examples = {"folder": "inbox", "message": show_id(12345), "number": "1", "name": "file.txt"}
+    examples = {
+        "folder": "inbox",
+        "message": show_id(12345),
+        "number": "1",
+        "name": "file.txt",
+        "token": "AAAA",
+    }
     for rule in app.url_map.iter_rules():
         path = re.sub(r"<(?:[^:<>]+:)?([^<>]+)>", lambda match: examples[match.group(1)], rule.rule)
         yield rule.endpoint, path, rule.methods - {"HEAD", "OPTIONS"}
@@ -176,6 +182,7 @@ def test_public_endpoints_are_few(web_app):
         "auth.sign_in",
         "auth.signed_out",
         "auth.tasks",
+        "frames.picture",
         "health.alive",
         "health.ready",
         "pages.privacy",

@@ -86,7 +86,7 @@ class Surroundings:
         if kept.pop("PYTHONDONTWRITEBYTECODE", None):
             # Without compiled modules each start compiles 3 s of libraries anew; here they litter nobody's tree.
             kept["PYTHONPYCACHEPREFIX"] = str(self.data_dir / "pycache")
-        return kept | {
+        return {"MTUMAIL_REGISTRATION": "open"} | kept | {
             "PYTHONUNBUFFERED": "1",
             "MTUMAIL_ENV": "development",
             "MTUMAIL_ORIGIN": self.ports.origin,

@@ -17,7 +17,7 @@ from webmail.keys import MailboxKeys, Place, seal, unseal
 from webmail.mail import messages, mime, sanitize
 from webmail.mail.models import MessageView
 
-PARSER = 1
+PARSER = 2
 VERSION = PARSER * 1000 + sanitize.VERSION
 Person = tuple[str, str]
 
@@ -106,7 +106,10 @@ def _with_body(view: View, parsed: mime.Message, shown_id: str) -> View:
     )
     if not view.reading.strip() and view.text.strip():
         view = _as_text(view)
-    formatted = [sanitize.safely("formatted", html, link_prefix="f/" if alone else None) for html in bodies]
+    # Relative to the frame's address, `…/<message>/formatted/<pass>/`.
+    cids = {name: f"i/{part.number}" for name, part in parsed.inline_images.items()}
+    prefix = "../../f/" if alone else None
+    formatted = [sanitize.safely("formatted", html, link_prefix=prefix, cids=cids) for html in bodies]
     laid_out = [item for item in formatted if isinstance(item, sanitize.Formatted) and not item.refused]
     if len(laid_out) < len(bodies):
         return view
@@ -182,6 +185,17 @@ def part(keys: MailboxKeys, message_id: int, number: int) -> tuple[File, bytes]:
                 raw, item
             )
     raise NotFound("part")
+
+
+def inline_image(keys: MailboxKeys, message_id: int, number: int) -> tuple[File, bytes]:
+    """An image that the message's HTML shows, and its bytes. Raises NotFound for any other part."""
+    raw = messages.source(keys, message_id)
+    for item in mime.parse(raw).inline_images.values():
+        if item.number == number:
+            return File(item.number, item.download_name, item.content_type, item.size), mime.part_content(
+                raw, item
+            )
+    raise NotFound("picture")
 
 
 def every_part(keys: MailboxKeys, message_id: int) -> list[tuple[File, bytes]]:

@@ -68,7 +68,7 @@ const poll = async () => {
   const target = main(), { unread, v } = target.dataset;
   if (!d.hidden && v && !$(":checked,details[open]", target)) {
     await htmx.ajax("GET", here(), { target, swap: "outerMorph", quiet: 1, headers: { "If-None-Match": v } });
-    if (main().dataset.unread > +unread) say(words[2]), wait = 4e4;
+    if (parseInt(main().dataset.unread) > parseInt(unread)) say(words[2]), wait = 4e4;
   }
   later(wait = Math.min(wait * 1.4, 6e5));
 };
@@ -78,7 +78,9 @@ on("visibilitychange", () => d.hidden ? save() : later(3e3, wait = 4e4));
 /* Swaps: a bar and a word when slow; focus and title where the eye is; Back without the network. */
 const seen = new Map();
 let focus, busy, spoken;
-swap("before:request", ctx => {
+swap("before:request", (ctx, e) => {
+  /* A table of deliveries that asks again by itself: nobody acted, so nothing else moves. */
+  if (ctx.target.tagName == "TABLE") ctx.quiet = 1, navigator.connection?.saveData && e.preventDefault();
   if (ctx.quiet) return;
   const a = d.activeElement;
   focus = a.name && `[name="${a.name}"][value="${CSS.escape(a.value)}"]`;
@@ -103,7 +105,8 @@ swap("after:request", ctx => {
 swap("before:swap", (ctx, e) => e.detail.tasks.some(t => t.type != "main") && e.preventDefault());
 swap("before:history:update", (ctx, { detail: { history: { type, path } } }) => {
   const page = main();
-  $(`.subject[href="${path}"]`, page)?.closest("tr").classList.remove("u");
+  const row = $(`.u .subject[href="${path}"]`, page)?.closest("tr"), out = $("[data-count]", page);
+  if (row) row.classList.remove("u"), $("b.vh", row).remove(), out.textContent = out.dataset.count = out.dataset.count.replace(/^\d+/, n => n - 1);
   $("#notice", page)?.remove();
   if (type == "push") seen.set(here(), [page, scrollY]);
 });
@@ -111,22 +114,25 @@ swap("before:history:restore", (ctx, e) => {
   const [page, top] = seen.get(e.detail.path) || [];
   if (!page) return;
   e.preventDefault();
+  const { unread } = main().dataset;
   main().replaceWith(page.cloneNode(true));
+  if (unread) main().dataset.unread = unread;
   htmx.process(main());
   scrollTo(0, top);
   settle();
 });
 const settle = () => {
-  const h = $("#content h1"), q = $("#q"), all = $("#all:empty"), n = main().dataset.unread;
+  const h = $("#content h1"), q = $("#q"), all = $("#all:empty"), n = main().dataset.unread?.split(" ");
   d.title = h.textContent + " · mtumail";
-  if (q) q.value = new URLSearchParams(location.search).get("q");
+  if (q && q != d.activeElement) q.value = new URLSearchParams(location.search).get("q");
   if (all) all.append(make("input", { type: "checkbox", ariaLabel: all.dataset.label }));
   $("#nav")?.classList.remove("open");
-  for (const a of $$("#nav li a,#dock a")) {
-    const now = a.pathname == location.pathname && !a.hash, out = $(".num", a);
+  const path = (location.pathname == "/" ? "/mail/inbox" : location.pathname) + "/";
+  $$("#nav li a,#dock a").forEach((a, i) => {
+    const now = path.startsWith(a.pathname + "/") && !a.hash;
     a.ariaCurrent = now ? "page" : null;
-    if (now && out && n) out.textContent = +n || "";
-  }
+    if (n?.[i]) ($(".num", a) || a.appendChild(make("span", { className: "num" }))).textContent = +n[i] || "";
+  });
   $$("[data-print]").forEach(b => b.hidden = 0);
   kept = text($("#compose"));
   count($("#all input"));

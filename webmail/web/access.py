@@ -23,6 +23,7 @@ PUBLIC_ENDPOINTS: tuple[str, ...] = (
     "webhooks.clerk",
     "pages.privacy",
     "pages.abuse",
+    "frames.picture",  # its address holds a pass: see `web.passes`
     "auth.sign_in",
     "auth.signed_out",
     "auth.tasks",

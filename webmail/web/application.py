@@ -28,7 +28,7 @@ from webmail.web import assets, auth, filters, htmx, security
 from webmail.web.gate import Hooks
 from webmail.web.htmx import is_fragment
 from webmail.web.viewing import page
-from webmail.web.views import compose, mail, site
+from webmail.web.views import compose, frames, mail, site
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ def build(settings: Settings) -> Flask:
     master = MasterKeys.from_settings(settings)
     app = Flask("webmail", static_folder=None)
     app.extensions |= {"settings": settings, "master_keys": master, "origin": settings.origin}
+    app.extensions["pass_key"] = master.derive("passes")
     app.config["SECRET_KEY"] = master.derive("cookies")
     app.config["SESSION_COOKIE_NAME"] = "mtumail"
     app.config["SESSION_COOKIE_SECURE"] = settings.secure
@@ -62,6 +63,7 @@ def build(settings: Settings) -> Flask:
     _compress(app)
     for blueprint in (
         mail.blueprint,
+        frames.blueprint,
         compose.blueprint,
         site.health,
         site.pages,

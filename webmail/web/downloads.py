@@ -27,6 +27,15 @@ def part(file: File, content: bytes, *, inline: bool) -> Response:
     return attachment(file.name, "application/octet-stream", content)
 
 
+def picture(file: File, content: bytes) -> Response | None:
+    """A raster image for the formatted view's frame, whose origin is not ours; None for what is not one."""
+    if not content.startswith(INLINE_IMAGES.get(file.content_type, (b"\0\0not an image",))):
+        return None
+    response = _bytes(content, file.content_type, "inline")
+    response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+    return response
+
+
 def attachment(name: str, content_type: str, content: bytes) -> Response:
     """Bytes to be saved as `name`."""
     return _bytes(content, content_type, f"attachment; {_names(name)}")

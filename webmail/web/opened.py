@@ -130,7 +130,7 @@ def _open(keys: MailboxKeys, line: Line, states: Sequence[outbox.Status], prefer
         "body_note": _body_note(view),
         "has_formatted": has_formatted,
         "show_formatted": has_formatted and preference == "formatted",
-        "formatted_href": url_for("mail.formatted", **here),
+        "formatted_href": url_for("frames.enter", **here),
         "attachments": [_file(here, item) for item in view.files],
         "headers": view.headers,
         "deliveries": [delivery(item) for item in states],

@@ -109,7 +109,7 @@ def _headers(response: Response) -> Response:
     if is_fragment(request):
         return response
     headers["Content-Security-Policy"] = current_app.extensions["csp"]
-    headers["Referrer-Policy"] = "same-origin"
+    headers.setdefault("Referrer-Policy", "same-origin")
     headers["Cross-Origin-Opener-Policy"] = "same-origin"
     headers["Permissions-Policy"] = "interest-cohort=()"
     headers["X-DNS-Prefetch-Control"] = "off"

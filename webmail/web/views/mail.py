@@ -147,18 +147,6 @@ def _line_in(keys: MailboxKeys, message_id: int, kind: Kind) -> messages.Line:
     return line
 
 
-@blueprint.get("/mail/<folder>/<id:message>/formatted", endpoint="formatted")
-@requires("mail")
-def formatted(folder: str, message: int) -> BaseResponse:
-    """The message as its sender laid it out, for the sandboxed frame and nothing else."""
-    with own_mail() as keys:
-        _line_in(keys, message, folders.by_slug(folder))
-        view = reading.load(keys, message)
-    if view.formatted is None:
-        raise NotFound("message")
-    return downloads.frame(view)
-
-
 @blueprint.get("/mail/<folder>/<id:message>/l/<int:number>", endpoint="link")
 @requires("mail")
 def link(folder: str, message: int, number: int) -> BaseResponse:
