@@ -6,10 +6,8 @@ not share. A child that dies is started again; SIGTERM lets running jobs finish.
 RQ's own cron is not used: it writes pickled jobs, which our workers refuse, and keeps its clock in Redis, which may be empty.
 """
 
-import ctypes
 import logging
 import os
-import resource
 import signal
 import sys
 import time
@@ -18,8 +16,6 @@ from types import FrameType
 
 from redis import Redis
 from redis.exceptions import RedisError
-from rq import Worker
-from rq.job import Job
 from rq.queue import Queue
 from rq.serializers import JSONSerializer
 from sqlalchemy.exc import OperationalError
@@ -29,21 +25,12 @@ from webmail.errors import SettingError
 from webmail.sending.relay import RelaySettings
 from workers import filing, keeping, sending
 from workers.context import core
+from workers.nudges import Horse, Nudge
+from workers.parents import die_with_parent
 
 log = logging.getLogger("workers")
 SWEEP_SECONDS = 2.0
-HORSE_BYTES = 2 << 30
 STOP_SECONDS = 25
-
-
-class Horse(Worker):
-    """An RQ worker whose jobs run in children with a limit on memory, that end with it."""
-
-    def main_work_horse(self, job: Job, queue: Queue) -> None:
-        """Before a job runs: limit the process that it may take down."""
-        _die_with_parent(signal.SIGKILL)
-        resource.setrlimit(resource.RLIMIT_AS, (HORSE_BYTES, HORSE_BYTES))
-        super().main_work_horse(job, queue)
 
 
 def _queue(name: str) -> None:
@@ -51,9 +38,13 @@ def _queue(name: str) -> None:
     while True:
         try:
             connection = Redis.from_url(settings.redis_url)
-            queue = Queue(name, connection=connection, serializer=JSONSerializer)
+            queue = Queue(name, connection=connection, serializer=JSONSerializer, job_class=Nudge)
             worker = Horse(
-                [queue], connection=connection, serializer=JSONSerializer, log_job_description=False
+                [queue],
+                connection=connection,
+                serializer=JSONSerializer,
+                job_class=Nudge,
+                log_job_description=False,
             )
             worker.work(logging_level="WARNING", max_idle_time=None)
             return
@@ -91,7 +82,7 @@ def _start(name: str) -> int:
     try:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        _die_with_parent(signal.SIGTERM)
+        die_with_parent(signal.SIGTERM)
         CHILDREN[name]()
         code = 0
     except SystemExit as stop:
@@ -101,12 +92,6 @@ def _start(name: str) -> int:
     finally:
         sys.stderr.flush()
         os._exit(code)
-
-
-def _die_with_parent(number: signal.Signals) -> None:
-    """On Linux, have the kernel end this child when the parent is killed outright."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(1, int(number))
 
 
 class _Stop(Exception):

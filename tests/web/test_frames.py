@@ -39,7 +39,7 @@ def entered(browser_of, deliver, ann):
 
 
 def test_the_frame_shows_the_pictures_that_came_along(entered, stranger):
-    client, where, frame = entered()
+    _client, where, frame = entered()
     assert frame.status_code == 200
     assert "sandbox" in frame.headers["Content-Security-Policy"]
     assert "allow-same-origin" not in frame.headers["Content-Security-Policy"]
@@ -64,13 +64,13 @@ def test_its_links_lead_through_ours(entered):
 
 @pytest.mark.parametrize("content_type", ["image/svg+xml", "text/html", "image/png"])
 def test_what_is_no_raster_image_is_not_shown(entered, stranger, content_type):
-    client, where, frame = entered(picture_mail(content_type, b"<svg onload=alert(1)>"))
+    _client, where, _frame = entered(picture_mail(content_type, b"<svg onload=alert(1)>"))
     for number in range(4):
         assert stranger.get(f"{where}i/{number}").status_code == 404
 
 
 def test_a_pass_is_for_one_message_and_one_minute(entered, stranger, deliver, ann, web_app):
-    client, where, _frame = entered()
+    _client, where, _frame = entered()
     other = show_id(deliver(ann, picture_mail()))
     moved = re.sub(r"/mail/inbox/[^/]+/", f"/mail/inbox/{other}/", where)
     assert stranger.get(moved + "i/2").status_code == 404

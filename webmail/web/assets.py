@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 import shutil
 from hashlib import sha256
 from pathlib import Path
@@ -12,6 +13,7 @@ from whitenoise import WhiteNoise
 
 STATIC = Path(__file__).parent.parent / "static"
 _TEXT = {".css", ".js", ".svg", ".txt"}
+_COMMENT = re.compile(rb"^[ \t]*/\*[^*]*\*/\n", re.MULTILINE)
 
 
 def version() -> str:
@@ -21,6 +23,13 @@ def version() -> str:
         if path.is_file():
             digest.update(str(path.relative_to(STATIC)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:10]
+
+
+def lean(path: Path) -> bytes:
+    """A static file as it is served: our own without the comments that stand on lines of their own, others as they came."""
+    content = path.read_bytes()
+    ours = "vendor" not in path.parts and path.suffix in (".css", ".js")
+    return _COMMENT.sub(b"", content) if ours else content
 
 
 def prepare(folder: Path) -> Path:
@@ -35,7 +44,8 @@ def prepare(folder: Path) -> Path:
     scratch = Path(f"{target}.{os.getpid()}")
     shutil.copytree(STATIC, scratch)
     for path in [item for item in scratch.rglob("*") if item.suffix in _TEXT]:
-        content = path.read_bytes()
+        content = lean(path)
+        path.write_bytes(content)
         path.with_name(path.name + ".gz").write_bytes(gzip.compress(content, 9, mtime=0))
         path.with_name(path.name + ".br").write_bytes(brotli.compress(content, quality=11))
     try:
