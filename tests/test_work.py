@@ -196,3 +196,17 @@ def test_the_same_work_is_one_row(add):
 def test_a_kind_is_known(add, kind):
     with pytest.raises(DBAPIError, match="work_kind_is_known"):
         add(1, kind=kind)
+
+
+@pytest.mark.parametrize(
+    "without",
+    [(), ("hashjoin", "mergejoin", "hashagg", "material"), ("hashagg", "sort", "mergejoin", "hashjoin")],
+)
+def test_no_plan_leases_more_than_were_asked_for(add, worker_transaction, rows, without):
+    """A subquery under IN may be run again for each row, and with SKIP LOCKED it finds others each time."""
+    add(*range(30))
+    with worker_transaction() as session:
+        for name in without:
+            session.execute(text(f"SET LOCAL enable_{name} = off"))
+        assert len(work.claim(work.FILE, 1, MINUTE)) == 1
+    assert sum(row.lease is not None for row in rows().values()) == 1

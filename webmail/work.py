@@ -62,13 +62,17 @@ def claim(kind: str, limit: int, lease: timedelta) -> Sequence[Claim]:
     return [Claim(row.mailbox_id, kind, row.item_id, row.lease, row.attempts) for row in rows]
 
 
+# The rows are chosen once, in a CTE: as a subquery under IN the planner may run it again for each row it looks at, and with
+# SKIP LOCKED each run finds other rows, so that more are leased than were asked for.
 _CLAIM = text("""
+    WITH due AS MATERIALIZED (
+        SELECT mailbox_id, kind, item_id FROM work
+         WHERE kind = :kind AND due_at <= now() AND parked_at IS NULL
+         ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED)
     UPDATE work SET due_at = now() + :period, lease = :lease, attempts = attempts + 1
-     WHERE (mailbox_id, kind, item_id) IN (
-           SELECT mailbox_id, kind, item_id FROM work
-            WHERE kind = :kind AND due_at <= now() AND parked_at IS NULL
-            ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED)
- RETURNING mailbox_id, item_id, lease, attempts""")
+      FROM due
+     WHERE work.mailbox_id = due.mailbox_id AND work.kind = due.kind AND work.item_id = due.item_id
+ RETURNING work.mailbox_id, work.item_id, work.lease, work.attempts""")
 
 
 def holds(claim: Claim) -> bool:
