@@ -28,6 +28,10 @@ from webmail.mail.addresses import parse_spec
 from webmail.mail.mailboxes import OwnerSession, Recipient, WorkerJob
 from webmail.settings import domains
 
+# Processes that tests start share compiled modules, also where the surroundings forbid to write any: a start costs a third.
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+    os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).resolve().parent.parent / ".venv" / "pycache")
+
 ORIGIN = "http://mail.localhost:8000"
 DOMAIN = "mtumail.test"
 ROOT = Path(__file__).resolve().parent.parent
@@ -96,9 +100,13 @@ def superuser(database: Database):
 def empty(superuser) -> None:
     """A database without a row. Triggers sleep meanwhile: the audit log would refuse."""
     tables = superuser.execute(
-        text("SELECT string_agg(format('DELETE FROM %I', tablename), ';') FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'")
+        text(
+            "SELECT string_agg(format('DELETE FROM %I', tablename), ';') FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
+        )
     ).scalar_one()
-    superuser.exec_driver_sql(f"SET session_replication_role = replica; {tables}; SET session_replication_role = origin")
+    superuser.exec_driver_sql(
+        f"SET session_replication_role = replica; {tables}; SET session_replication_role = origin"
+    )
 
 
 # --- applications --------------------------------------------------------------------------------------------------------
@@ -252,7 +260,11 @@ def browser_of(web_app: Flask, token) -> Callable[[Somebody], FlaskClient]:
     def sign_in(person: Somebody) -> FlaskClient:
         client = web_app.test_client()
         client.environ_base |= {"HTTP_ACCEPT": "text/html"}
-        for name, value in (("__session", token(person.user_id)), ("__client_uat", str(int(time.time()) - 60)), ("__clerk_db_jwt", "dvb_x")):
+        for name, value in (
+            ("__session", token(person.user_id)),
+            ("__client_uat", str(int(time.time()) - 60)),
+            ("__clerk_db_jwt", "dvb_x"),
+        ):
             client.set_cookie(name, value, domain="mail.localhost")
         return client
 
@@ -320,8 +332,18 @@ def opened(web_app: Flask, master: MasterKeys) -> Callable[..., object]:
 def letter() -> Callable[..., bytes]:
     """A small message with the given headers and text, as it comes over the wire."""
 
-    def write(subject: str = "Hello", text_: str = "How are you?\r\n", sender: str = "Zoë Ñandú <zoe@example.org>", **headers: str) -> bytes:
-        lines = {"From": sender, "To": f"ann@{DOMAIN}", "Subject": subject, "Message-ID": f"<{os.urandom(6).hex()}@example.org>"}
+    def write(
+        subject: str = "Hello",
+        text_: str = "How are you?\r\n",
+        sender: str = "Zoë Ñandú <zoe@example.org>",
+        **headers: str,
+    ) -> bytes:
+        lines = {
+            "From": sender,
+            "To": f"ann@{DOMAIN}",
+            "Subject": subject,
+            "Message-ID": f"<{os.urandom(6).hex()}@example.org>",
+        }
         lines |= {name.replace("_", "-"): value for name, value in headers.items()}
         head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
         return f"{head}MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n{text_}".encode()
