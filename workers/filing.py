@@ -15,7 +15,7 @@ from workers.context import core, master
 
 log = logging.getLogger(__name__)
 # One message a lease: whoever it kills, no other message is counted as tried, or waits for the lease to end.
-LEASE = timedelta(seconds=60)
+LEASE = timedelta(seconds=20)
 ATTEMPTS = 2
 
 

@@ -20,7 +20,7 @@ from flask_babel import Babel
 from jinja2 import StrictUndefined, meta
 from markupsafe import Markup
 
-from webmail.web import filters
+from webmail.web import assets, filters
 
 HERE = Path(__file__).resolve().parents[2] / "webmail"
 TEMPLATES = HERE / "templates"
@@ -176,7 +176,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "source": ("mail/source.html", every_page(source=HOSTILE, back="/b", download_href="/d")),
     "confirm": ("mail/confirm_delete.html", every_page(folder=Made(slug="trash"), ids=["a", "b"])),
     "error": ("error.html", every_page(code=404, heading="Nothing here", words=HOSTILE, nav=None, viewer=None)),
-    "privacy": ("privacy.html", every_page(policy=[("", ["Who we are."], []), ("What we keep", ["Your mail.", HOSTILE], ["Points."])], nav=None)),
+    "privacy": ("privacy.html", every_page(policy=[("", ["Who we are."]), ("What we keep", ["Your mail.", ["Points."], HOSTILE])], nav=None)),
     "welcome": ("welcome.html", every_page(form={"local_part": HOSTILE, "domain": "b.test", "errors": {"local_part": [HOSTILE]}}, domains=["a.test", "b.test"], nav=None)),
     "settings": ("settings/index.html", every_page()),
 }  # fmt: skip
@@ -603,3 +603,25 @@ def test_contrast(scheme: int) -> None:
     assert contrast(colour["paper"], colour["ink"]) >= 4.5
     for control in ("edge", "star"):
         assert contrast(colour[control], colour["paper"]) >= 3
+
+
+def test_static_files_are_served_without_their_comments(tmp_path: Path) -> None:
+    served = assets.prepare(tmp_path)
+    for name in ("app.css", "app.js"):
+        plain = (served / name).read_bytes()
+        assert brotli.decompress((served / f"{name}.br").read_bytes()) == plain
+        assert not re.search(rb"(?m)^\s*/\*", plain)
+        comments = re.sub(rb"(?m)^[ \t]*/\*[^\n]*\*/\n", b"", (STATIC / name).read_bytes())
+        assert plain == comments, "nothing else is left out"
+    vendored = "vendor/htmx-4.0.1/htmx.min.js"
+    assert (served / vendored).read_bytes() == (STATIC / vendored).read_bytes()
+
+
+def test_every_way_into_the_page_brings_the_counts_of_the_rail(app: Flask) -> None:
+    """The rail stands outside of what is swapped: the script writes these numbers into it, in the order of the folders."""
+    for name, context in (
+        ("mail/_list.html", a_list()),
+        ("mail/_message.html", an_open()),
+        ("compose/_form.html", a_form()),
+    ):
+        assert 'data-unread="0 3 6 9 12 15"' in rendered(app, name, context), name

@@ -42,18 +42,21 @@ def privacy() -> BaseResponse:
     return render("privacy.html", None, **page(_("Privacy Policy"), policy=policy_sections()))
 
 
-def policy_sections() -> list[tuple[str, list[str], list[str]]]:
-    """The published policy as (heading, paragraphs, points), with the operator's contact; the title is left out."""
+def policy_sections() -> list[tuple[str, list[str | list[str]]]]:
+    """The published policy as (heading, blocks), with the operator's contact; a block is a paragraph or a list of points."""
     contact = current_app.extensions["settings"].contact
     policy = files("webmail").joinpath("privacy/policy.txt").read_text("utf-8").replace("{contact}", contact)
-    sections: list[tuple[str, list[str], list[str]]] = [("", [], [])]
+    sections: list[tuple[str, list[str | list[str]]]] = [("", [])]
     for line in filter(None, (item.strip() for item in policy.splitlines()[1:])):
+        blocks = sections[-1][1]
         if line.startswith("# "):
-            sections.append((line[2:], [], []))
-        elif line.startswith("- "):
-            sections[-1][2].append(line[2:])
+            sections.append((line[2:], []))
+        elif not line.startswith("- "):
+            blocks.append(line)
+        elif blocks and isinstance(blocks[-1], list):
+            blocks[-1].append(line[2:])
         else:
-            sections[-1][1].append(line)
+            blocks.append([line[2:]])
     return sections
 
 
