@@ -17,7 +17,6 @@ import pytest
 from redis import Redis
 
 from webmail.embedded.clerk.testing import send
-from workers.filing import LEASE
 
 pytestmark = pytest.mark.slow
 
@@ -150,9 +149,7 @@ def test_nothing_is_lost_or_doubled_while_workers_die_and_valkey_forgets(service
     poured = time.monotonic() - began
     assert taken == set(range(COUNT)), "inbound itself was never in trouble"
     # What a killed worker held waits for its lease to end, and for the sweep after it.
-    eventually(
-        lambda: len(stored(batch)) == COUNT, LEASE.total_seconds() + 10, f"all {COUNT} messages in the inbox"
-    )
+    eventually(lambda: len(stored(batch)) == COUNT, 60, f"all {COUNT} messages in the inbox")
     sys.stdout.write(
         f"\n{COUNT} accepted in {poured:.1f} s, all filed {time.monotonic() - began - poured:.1f} s later\n"
     )
@@ -175,9 +172,7 @@ def test_what_was_acknowledged_survives_the_death_of_postgres(service, stored, e
     assert poured.taken == set(range(50)), "mail flows again by itself"
     assert poured.unsure, "somebody met the trouble"
     eventually(lambda: b"ready" in readyz(service), 60, "the web process with its database")
-    eventually(
-        lambda: poured.taken <= set(stored(batch)), LEASE.total_seconds() + 10, "every acknowledged message"
-    )
+    eventually(lambda: poured.taken <= set(stored(batch)), 60, "every acknowledged message")
     found = stored(batch)
     # Only one whose 250 was cut off may have been sent again; every other message is there once.
     assert {number for number, times in found.items() if times > 1} <= poured.unsure
