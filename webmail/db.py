@@ -88,6 +88,7 @@ def init_app(app: Flask, url: str, *, pool_size: int = 5, application_name: str 
         "pool_size": pool_size,
         "max_overflow": pool_size,
         "pool_timeout": 10,
+        "hide_parameters": True,  # an exception's text may end where nobody thought of: it holds no values
         "connect_args": {
             "application_name": application_name,
             "connect_timeout": 5,

@@ -100,6 +100,14 @@ def again(claim: Claim, delay: timedelta, problem: str = "") -> None:
 _AGAIN = text(f"UPDATE work SET due_at = now() + :delay, lease = NULL, problem = :problem WHERE {_KEY}")
 
 
+def forgive(claim: Claim) -> None:
+    """Give the work back at once, and do not count the attempt: what failed was not in the work."""
+    db.session.execute(_FORGIVE, _key(claim))
+
+
+_FORGIVE = text(f"UPDATE work SET due_at = now(), lease = NULL, attempts = attempts - 1 WHERE {_KEY}")
+
+
 def park(claim: Claim, problem: str) -> None:
     """Put the work aside for a person to look at: it failed too often, and is not tried again by itself."""
     db.session.execute(_PARK, _key(claim) | {"problem": problem})

@@ -1,6 +1,7 @@
 """Filing what came in. A message that kills its worker is set aside after the second time, and shown as unreadable."""
 
 import logging
+import time
 from datetime import timedelta
 
 from sqlalchemy.exc import OperationalError
@@ -44,7 +45,8 @@ def _one(claim: work.Claim) -> int:
             filing.file(keys, claim.item_id)
             work.finish(claim)
     except OperationalError:
-        raise  # the database is away: the lease ends by itself
+        _forgive(claim)
+        raise  # this job ends; what it did not file rings again
     except KeyTrouble as error:
         log.critical(
             "key trouble",
@@ -61,6 +63,18 @@ def _one(claim: work.Claim) -> int:
             work.again(claim, timedelta(seconds=1), "error")
         return 0
     return 1
+
+
+def _forgive(claim: work.Claim) -> None:
+    """The database went away, which says nothing of the message: once it is back, the attempt does not count."""
+    until = time.monotonic() + LEASE.total_seconds()
+    while time.monotonic() < until:
+        try:
+            with transaction():
+                work.forgive(claim)
+            return
+        except OperationalError:
+            time.sleep(0.5)
 
 
 def _give_up(claim: work.Claim, problem: str) -> None:

@@ -166,3 +166,23 @@ def test_a_sweep_rings_for_what_is_due(worker, receive, ann, letter):
     assert jobs.bell.redis.llen("rq:queue:filing") == 1
     assert keeping.sweep() == ["file"]
     assert jobs.bell.redis.llen("rq:queue:filing") == 1, "one job for many rings"
+
+
+def test_a_database_that_goes_away_is_not_the_messages_fault(
+    filing, receive, ann, letter, state, superuser, due, monkeypatch
+):
+    from sqlalchemy.exc import OperationalError
+
+    def away(*_):
+        raise OperationalError("away", None, ConnectionError())
+
+    message = receive(ann, letter())
+    with monkeypatch.context() as patch:
+        patch.setattr("webmail.mail.filing.file", away)
+        for _ in range(4):
+            with pytest.raises(OperationalError):
+                filing.drain()
+            (row,) = work_rows(superuser)
+            assert (row.attempts, row.lease, row.parked_at) == (0, None, None)
+    assert filing.drain() == 1
+    assert state(message) == "filed"

@@ -47,8 +47,12 @@ def create(
 ) -> int:
     """Make a mailbox with its keys, folders and primary address; its id. The open transaction must name it: see `new_mailbox_id`.
 
-    Raises Refused when the address is taken (also by whoever asked for it in the same instant) or the domain is not hosted.
+    Raises Refused when the address is taken (also by whoever asked for it in the same instant), the domain is not hosted, or the
+    account has a mailbox: one that asks ten times at once gets one.
     """
+    db.session.execute(_ONE_AT_A_TIME, {"account": account_id})
+    if db.session.execute(_HAS_ONE, {"account": account_id}).scalar():
+        raise Refused("You have a mailbox already.")
     domain_id = domains.find(domain)
     if domain_id is None:
         raise Refused(f"{domain} is not hosted here")
@@ -75,7 +79,7 @@ def create(
             )
             db.session.flush()
     except IntegrityError:
-        raise Refused("that address is taken") from None
+        raise Refused("That address is taken.") from None
     db.session.add(MailboxKey(mailbox_id=mailbox_id, wrapped=made.wrapped))
     db.session.add(MailboxMember(mailbox_id=mailbox_id, account_id=account_id))
     db.session.flush()
@@ -83,6 +87,9 @@ def create(
     audit.record("mailbox.created", actor, mailbox=mailbox_id, account=account_id)
     return mailbox_id
 
+
+_ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended('mtumail first mailbox', :account))")
+_HAS_ONE = text("SELECT EXISTS (SELECT 1 FROM mailbox_member WHERE account_id = :account)")
 
 RESERVED = frozenset({
     "abuse", "admin", "administrator", "billing", "contact", "dmarc", "help", "hostmaster", "info", "legal", "list", "lists",
@@ -133,6 +140,20 @@ def resolve(address: Address) -> Recipient | Refusal:
     if row.used_bytes >= row.quota_bytes:
         return Refusal.FULL
     return Recipient(row.mailbox_id, row.public_key, address.email)
+
+
+def refuse_when_full(mailbox_id: int, more: int = 0) -> None:
+    """Raise Refused when the mailbox has reached its quota, or would pass it by `more` bytes."""
+    query = select(Mailbox.used_bytes, Mailbox.quota_bytes).where(Mailbox.mailbox_id == mailbox_id)
+    used, quota = db.session.execute(query).one()
+    if used >= quota or used + more > quota:
+        raise Refused("This mailbox is full: delete something first.")
+
+
+def refuse_unless_active(mailbox_id: int) -> None:
+    """Raise Refused when nothing may leave this mailbox: it is suspended, revoked or closed."""
+    if db.session.execute(select(Mailbox.state).where(Mailbox.mailbox_id == mailbox_id)).scalar() != "active":
+        raise Refused("This mailbox may not send now.")
 
 
 def primary_address(mailbox_id: int) -> str:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, SQLColumnExpression, delete, func, select, tuple_, update
+from sqlalchemy import Row, Select, SQLColumnExpression, delete, func, or_, select, tuple_, update
 
 from webmail.db import db
 from webmail.errors import NotFound, Refused
@@ -272,7 +272,7 @@ class Done:
 def act(mailbox_id: int, message_ids: Sequence[int], action: str) -> Done:
     """Do `action` to those of `message_ids` that are in this mailbox; what it did not change is not in the answer.
 
-    `back` moves messages to the folder they came from. `delete` destroys them, but only what lies in trash, junk or drafts.
+    `back` moves messages to the folder they came from. `delete` destroys them, but only drafts, and what lies in trash or junk.
     Raises Refused for an unknown action.
     """
     if action in _FLAGS:
@@ -320,7 +320,10 @@ def _destroy(mailbox_id: int, message_ids: Sequence[int]) -> tuple[int, ...]:
         .where(
             Message.mailbox_id == mailbox_id,
             Message.message_id.in_(message_ids),
-            Message.folder_id.in_([int(Kind.TRASH), int(Kind.JUNK), int(Kind.DRAFTS)]),
+            or_(
+                Message.folder_id.in_([int(Kind.TRASH), int(Kind.JUNK), int(Kind.DRAFTS)]),
+                Message.state == "draft",
+            ),
         )
         .returning(Message.message_id, Message.thread_id)
         .execution_options(synchronize_session=False)

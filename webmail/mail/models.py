@@ -48,7 +48,15 @@ class MailboxMember(Base):
     """Whose mailbox it is."""
 
     __tablename__ = "mailbox_member"
-    __table_args__ = (Index("mailbox_member_account_id", "account_id"),)
+    __table_args__ = (
+        Index("mailbox_member_account_id", "account_id"),
+        Index(
+            "mailbox_member_one_owner_a_mailbox",
+            "mailbox_id",
+            unique=True,
+            postgresql_where=text("role = 'owner'"),
+        ),
+    )
 
     mailbox_id: Mapped[BigId] = mapped_column(
         ForeignKey("mailbox.mailbox_id"), primary_key=True, autoincrement=False

@@ -6,6 +6,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import select
@@ -18,6 +19,7 @@ from webmail.mail import messages, mime, sanitize
 from webmail.mail.models import MessageView
 
 PARSER = 2
+MAX_PICTURES = 40  # each is a request that reads the whole message
 VERSION = PARSER * 1000 + sanitize.VERSION
 Person = tuple[str, str]
 
@@ -107,7 +109,7 @@ def _with_body(view: View, parsed: mime.Message, shown_id: str) -> View:
     if not view.reading.strip() and view.text.strip():
         view = _as_text(view)
     # Relative to the frame's address, `…/<message>/formatted/<pass>/`.
-    cids = {name: f"i/{part.number}" for name, part in parsed.inline_images.items()}
+    cids = {name: f"i/{part.number}" for name, part in islice(parsed.inline_images.items(), MAX_PICTURES)}
     prefix = "../../f/" if alone else None
     formatted = [sanitize.safely("formatted", html, link_prefix=prefix, cids=cids) for html in bodies]
     laid_out = [item for item in formatted if isinstance(item, sanitize.Formatted) and not item.refused]

@@ -14,18 +14,24 @@ from webmail.db import db, new_id
 from webmail.keys import MailboxKeys
 from webmail.mail.models import Message, ThreadReference
 
+MAX_MERGED = 3
+"""Conversations that one message ties together: its own id's and its nearest ancestors'. Whoever has a list's ids could else
+knot a hundred of somebody's conversations into one, for good, with a single message."""
+
 
 def join(keys: MailboxKeys, names: Sequence[str]) -> int:
-    """The conversation of a message that names these Message-IDs (its own first): found, merged from several, or new.
+    """The conversation of a message that names these Message-IDs (its own last): found, merged from up to three, or new.
 
     The caller holds the mailbox's filing lock, so two parts of one conversation cannot be filed past each other.
     """
     mailbox_id = keys.mailbox_id
     references = [keys.blind(name) for name in names]
-    query = select(ThreadReference.thread_id).where(
+    query = select(ThreadReference.reference, ThreadReference.thread_id).where(
         ThreadReference.mailbox_id == mailbox_id, ThreadReference.reference.in_(references)
     )
-    found = sorted(set(db.session.execute(query).scalars())) if references else []
+    known = {bytes(name): thread for name, thread in db.session.execute(query)} if references else {}
+    nearest = dict.fromkeys(known[name] for name in reversed(references) if name in known)
+    found = sorted(list(nearest)[:MAX_MERGED])
     thread_id = found[0] if found else new_id()
     for other in found[1:]:
         for table in (Message, ThreadReference):

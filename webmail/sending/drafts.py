@@ -14,6 +14,7 @@ from webmail.keys import MailboxKeys, Place, new_content_key, seal, unseal
 from webmail.mail import messages
 from webmail.mail.charsets import clean_name
 from webmail.mail.folders import Kind
+from webmail.mail.mailboxes import refuse_when_full
 from webmail.mail.models import Message
 from webmail.sending.models import Draft, DraftAttachment
 
@@ -80,9 +81,17 @@ def create(
 ) -> Opened:
     """A new draft in the drafts folder; `author` is the writer's name and address.
 
-    `message_id` was given out with the empty form, so that a form that comes twice makes one draft. Raises Conflict when it did.
+    `message_id` was given out with the empty form, so that a form that comes twice makes one draft. Raises Conflict when it did,
+    Refused when the mailbox is full.
     """
     message_id, content_key = new_id() if message_id is None else message_id, new_content_key()
+    known = select(Message.message_id).where(
+        Message.mailbox_id == keys.mailbox_id, Message.message_id == message_id
+    )
+    if (
+        db.session.execute(known).first() is None
+    ):  # a form that comes again is told what became of it, full or not
+        refuse_when_full(keys.mailbox_id)
     statement = insert_if_new(Message).values(
         mailbox_id=keys.mailbox_id,
         message_id=message_id,
@@ -101,6 +110,7 @@ def create(
     db.session.execute(
         insert(Draft), {"mailbox_id": keys.mailbox_id, "message_id": message_id, "sealed": sealed}
     )
+    _measure(keys, message_id)
     return load(keys, message_id)
 
 
@@ -156,15 +166,16 @@ def save(
     summary = _summary(author, fields).seal(content_key, keys.mailbox_id, message_id)
     touch = update(Message).where(Message.mailbox_id == keys.mailbox_id, Message.message_id == message_id)
     db.session.execute(touch.values(summary=summary, received_at=func.now()))
+    _measure(keys, message_id)
     return load(keys, message_id)
 
 
 def attach(keys: MailboxKeys, message_id: int, uploads: Iterable[Upload], limit_bytes: int) -> None:
-    """Attach files to a draft. Raises Refused past `limit_bytes` in all, or past 50 files; then none is attached."""
+    """Attach files to a draft. Raises Refused past `limit_bytes` in all, past 50 files, or past the quota; then none is."""
     content_key = messages.content_key(keys, message_id)
     there = list(_attached(keys, message_id, content_key))
     number = max((item.number for item in there), default=0)
-    total = sum(item.size_bytes for item in there)
+    total = held = sum(item.size_bytes for item in there)
     rows = []
     for upload in uploads:
         number, total = number + 1, total + len(upload.content)
@@ -184,8 +195,9 @@ def attach(keys: MailboxKeys, message_id: int, uploads: Iterable[Upload], limit_
         )
     _refuse_too_much(len(there) + len(rows), total, limit_bytes, number)
     if rows:
+        refuse_when_full(keys.mailbox_id, total - held)
         db.session.execute(insert(DraftAttachment), rows)
-        _count_attachments(keys, message_id)
+        _measure(keys, message_id)
 
 
 def may_attach(uploads: Sequence[Upload], limit_bytes: int) -> None:
@@ -195,16 +207,16 @@ def may_attach(uploads: Sequence[Upload], limit_bytes: int) -> None:
 
 def _refuse_too_much(count: int, total: int, limit_bytes: int, number: int) -> None:
     if total > limit_bytes:
-        raise Refused(f"the attachments are {total} bytes together, and {limit_bytes} may leave")
+        raise Refused(f"The files are {total / 1e6:.1f} MB together; {limit_bytes / 1e6:.1f} MB may leave.")
     if count > MAX_ATTACHMENTS or number > 100:
-        raise Refused(f"a message carries {MAX_ATTACHMENTS} files at the most")
+        raise Refused(f"A message carries {MAX_ATTACHMENTS} files at the most.")
 
 
 def detach(keys: MailboxKeys, message_id: int, numbers: Sequence[int]) -> None:
     """Take files off a draft."""
     mine = (DraftAttachment.mailbox_id == keys.mailbox_id, DraftAttachment.message_id == message_id)
     db.session.execute(delete(DraftAttachment).where(*mine, DraftAttachment.number.in_(numbers)))
-    _count_attachments(keys, message_id)
+    _measure(keys, message_id)
 
 
 def files(keys: MailboxKeys, message_id: int) -> list[Upload]:
@@ -255,11 +267,16 @@ def _content_type(told: str) -> str:
     return told if told.isascii() and told.isprintable() and told else "application/octet-stream"
 
 
-def _count_attachments(keys: MailboxKeys, message_id: int) -> None:
+def _measure(keys: MailboxKeys, message_id: int) -> None:
+    """Write down how many files a draft has, and what it takes of its mailbox's quota: without that, drafts are space for free."""
     mine = (DraftAttachment.mailbox_id == keys.mailbox_id, DraftAttachment.message_id == message_id)
+    draft = (Draft.mailbox_id == keys.mailbox_id, Draft.message_id == message_id)
     count = select(func.count()).where(*mine).scalar_subquery()
+    held = select(func.coalesce(func.sum(DraftAttachment.size_bytes), 0)).where(*mine).scalar_subquery()
+    typed = select(func.octet_length(Draft.sealed)).where(*draft).scalar_subquery()
     touch = update(Message).where(Message.mailbox_id == keys.mailbox_id, Message.message_id == message_id)
-    db.session.execute(touch.values(attachments=count).execution_options(synchronize_session=False))
+    touch = touch.where(Message.state == "draft").values(attachments=count, size_bytes=typed + held)
+    db.session.execute(touch.execution_options(synchronize_session=False))
 
 
 def _seal_fields(keys: MailboxKeys, message_id: int, content_key: bytes, fields: Fields) -> bytes:

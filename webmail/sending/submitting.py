@@ -13,6 +13,7 @@ from webmail.keys import MailboxKeys, seal
 from webmail.mail import filing, messages, reading
 from webmail.mail.addresses import Address, AddressError, parse_recipients, parse_spec
 from webmail.mail.folders import Kind
+from webmail.mail.mailboxes import refuse_unless_active
 from webmail.mail.models import Message, MessageSource
 from webmail.mail.receiving import source_place
 from webmail.sending import answering, drafts, outbox
@@ -72,6 +73,7 @@ def submit(
     sent meanwhile (two presses of Send make one message), CompositionError (with the field) or Refused for what must not leave as
     it is.
     """
+    refuse_unless_active(keys.mailbox_id)
     query = select(Draft.revision).where(Draft.mailbox_id == keys.mailbox_id, Draft.message_id == message_id)
     if db.session.execute(query.with_for_update()).scalar() != revision:
         raise Conflict("draft")

@@ -93,6 +93,7 @@ CREATE TABLE mailbox_member (
     CONSTRAINT mailbox_member_role_is_known CHECK (role IN ('owner'))
 );
 CREATE INDEX mailbox_member_account_id ON mailbox_member (account_id);
+CREATE UNIQUE INDEX mailbox_member_one_owner_a_mailbox ON mailbox_member (mailbox_id) WHERE role = 'owner';
 
 CREATE TABLE address (
     domain_id bigint NOT NULL CONSTRAINT address_domain_id_exists REFERENCES domain,
@@ -289,7 +290,7 @@ BEGIN
     n := coalesce(last.number, 0) + 1;
     stamp := clock_timestamp();
     body := jsonb_build_object('number', n, 'at', to_char(stamp AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"'),
-                               'kind', kind, 'actor', actor, 'facts', facts)::text;
+                               'kind', kind, 'actor', actor, 'role', session_user, 'facts', facts)::text;
     hash := sha256('\\x00'::bytea || convert_to(body, 'UTF8'));
     INSERT INTO audit_event VALUES (n, stamp, kind, actor, body, hash,
         sha256('\\x01'::bytea || coalesce(last.chain, decode(repeat('00', 32), 'hex')) || hash));
@@ -333,11 +334,12 @@ REVOKE ALL ON ALL TABLES IN SCHEMA public FROM PUBLIC;
 REVOKE ALL ON FUNCTION audit_append(text, text, jsonb), audit_refuse(), message_counts() FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO mtumail_web, mtumail_worker, mtumail_inbound;
 REVOKE UPDATE, DELETE, TRUNCATE ON audit_event FROM mtumail_owner;
-GRANT EXECUTE ON FUNCTION audit_append(text, text, jsonb) TO mtumail_web, mtumail_worker, mtumail_inbound;
+GRANT EXECUTE ON FUNCTION audit_append(text, text, jsonb) TO mtumail_web, mtumail_worker;
 
 GRANT SELECT ON alembic_version TO mtumail_web, mtumail_worker, mtumail_inbound;
 GRANT SELECT ON domain TO mtumail_web, mtumail_worker, mtumail_inbound;
-GRANT SELECT, INSERT, UPDATE ON account TO mtumail_web;
+GRANT SELECT, INSERT ON account TO mtumail_web;
+GRANT UPDATE (name, contact_email, reading_preference, rows_preference, density_preference, clerk_updated_at) ON account TO mtumail_web;
 GRANT SELECT ON account TO mtumail_worker;
 GRANT SELECT ON account_role TO mtumail_web, mtumail_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON session_denial TO mtumail_web, mtumail_worker;
