@@ -200,7 +200,11 @@ def test_a_kind_is_known(add, kind):
 
 @pytest.mark.parametrize(
     "without",
-    [(), ("hashjoin", "mergejoin", "hashagg", "material"), ("hashagg", "sort", "incremental_sort", "mergejoin", "hashjoin", "material", "memoize")],
+    [
+        (),
+        ("hashjoin", "mergejoin", "hashagg", "material"),
+        ("hashagg", "sort", "incremental_sort", "mergejoin", "hashjoin", "material", "memoize"),
+    ],
 )
 def test_no_plan_leases_more_than_were_asked_for(add, worker_transaction, rows, without):
     """A subquery under IN may be run again for each row, and with SKIP LOCKED it finds others each time."""

@@ -29,7 +29,9 @@ def test_up_down_up_leaves_the_same_schema(database):
             "SELECT table_name, grantee, privilege_type FROM information_schema.role_table_grants WHERE grantee LIKE 'mtumail%'",
         )
         with engine.connect() as connection:
-            return sorted(tuple(map(str, row)) for query in queries for row in connection.execute(text(query)))
+            return sorted(
+                tuple(map(str, row)) for query in queries for row in connection.execute(text(query))
+            )
 
     provision.migrate(urls["owner"])
     first = shape()
@@ -45,7 +47,12 @@ def test_models_and_migrations_agree(database):
     provision.import_models()
     engine = create_engine(database.urls["owner"], poolclass=NullPool)
     with engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), Base.metadata) == []
+        assert (
+            compare_metadata(
+                MigrationContext.configure(connection, opts={"compare_type": True}), Base.metadata
+            )
+            == []
+        )
 
 
 def test_every_migration_is_named_and_described_by_a_sentence():
@@ -65,13 +72,25 @@ def test_every_mail_table_begins_its_key_with_the_mailbox(superuser):
              WHERE c.contype = 'p' AND c.connamespace = 'public'::regnamespace""")
     ).all()
     first = dict(rows)
-    with_mailbox = superuser.execute(text("SELECT DISTINCT table_name FROM information_schema.columns WHERE table_schema = 'public' AND column_name = 'mailbox_id'")).scalars()
+    with_mailbox = superuser.execute(
+        text(
+            "SELECT DISTINCT table_name FROM information_schema.columns WHERE table_schema = 'public' AND column_name = 'mailbox_id'"
+        )
+    ).scalars()
     for table in set(with_mailbox) - {"address"}:  # an address leads to its mailbox: a reference table
         assert first[table] == "mailbox_id", table
 
 
 def test_every_constraint_has_a_name_of_ours(superuser):
-    names = superuser.execute(text("SELECT conname FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND contype IN ('c', 'f', 'u')")).scalars().all()
+    names = (
+        superuser.execute(
+            text(
+                "SELECT conname FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND contype IN ('c', 'f', 'u')"
+            )
+        )
+        .scalars()
+        .all()
+    )
     assert names
     for name in names:
         assert not re.search(r"_(check|fkey|key)\d*$", name), f"{name} was named by Postgres"

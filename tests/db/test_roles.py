@@ -32,7 +32,12 @@ def as_role(database):
 
 
 def test_P15_roles_are_not_superusers_and_obey_row_security(superuser):
-    rows = superuser.execute(text("SELECT rolname, rolsuper, rolbypassrls, rolcreaterole, rolcreatedb FROM pg_roles WHERE rolname = ANY(:r)"), {"r": list(ROLES)}).all()
+    rows = superuser.execute(
+        text(
+            "SELECT rolname, rolsuper, rolbypassrls, rolcreaterole, rolcreatedb FROM pg_roles WHERE rolname = ANY(:r)"
+        ),
+        {"r": list(ROLES)},
+    ).all()
     assert len(rows) == 4
     assert all(not any(row[1:]) for row in rows)
 
@@ -59,7 +64,10 @@ def test_P15_nothing_can_be_written_into_a_mailbox_that_was_not_named(as_role, a
         as_role(role, name, f"INSERT INTO message_view VALUES ({ben.mailbox_id}, 1, 1, '')")
 
 
-@pytest.mark.parametrize("table", [*MAIL_TABLES, "account", "account_role", "session_denial", "mailbox_member", "audit_event", "work"])
+@pytest.mark.parametrize(
+    "table",
+    [*MAIL_TABLES, "account", "account_role", "session_denial", "mailbox_member", "audit_event", "work"],
+)
 def test_P15_inbound_can_read_no_mail_back(as_role, receive, ann, letter, table):
     receive(ann, letter())
     name = f"SELECT set_config('mtumail.mailbox', '{ann.mailbox_id}', true)"
@@ -78,11 +86,22 @@ def test_P15_inbound_adds_unopened_mail_alone(as_role, ann):
     columns = "mailbox_id, message_id, folder_id, state, direction, size_bytes, content_key"
     for state, direction in (("filed", "in"), ("draft", "in"), ("received", "out")):
         with pytest.raises(ProgrammingError, match="row-level security"):
-            as_role("inbound", f"INSERT INTO message ({columns}) VALUES ({ann.mailbox_id}, 1, 1, '{state}', '{direction}', 1, '\\x{'00' * 61}')")
+            as_role(
+                "inbound",
+                f"INSERT INTO message ({columns}) VALUES ({ann.mailbox_id}, 1, 1, '{state}', '{direction}', 1, '\\x{'00' * 61}')",
+            )
 
 
 @pytest.mark.parametrize("role", ["owner", "web", "worker", "inbound"])
-@pytest.mark.parametrize("verb", ["UPDATE audit_event SET kind = 'a.b'", "DELETE FROM audit_event", "TRUNCATE audit_event", "UPDATE audit_event SET kind = 'a.b' WHERE false"])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "UPDATE audit_event SET kind = 'a.b'",
+        "DELETE FROM audit_event",
+        "TRUNCATE audit_event",
+        "UPDATE audit_event SET kind = 'a.b' WHERE false",
+    ],
+)
 def test_P16_nobody_of_ours_can_change_the_audit_log(as_role, ann, role, verb):
     with pytest.raises(DBAPIError, match=r"append-only|permission denied"):
         as_role(role, verb)
@@ -96,7 +115,12 @@ def test_P16_nobody_writes_past_the_function(as_role, role):
 
 @pytest.mark.parametrize("role", ["web", "worker", "inbound"])
 def test_P15_nobody_but_the_owner_changes_the_schema(as_role, role):
-    for statement in ("CREATE TABLE mine (x int)", "DROP TABLE message", "ALTER TABLE message DISABLE ROW LEVEL SECURITY", "ALTER TABLE audit_event DISABLE TRIGGER ALL"):
+    for statement in (
+        "CREATE TABLE mine (x int)",
+        "DROP TABLE message",
+        "ALTER TABLE message DISABLE ROW LEVEL SECURITY",
+        "ALTER TABLE audit_event DISABLE TRIGGER ALL",
+    ):
         with pytest.raises(ProgrammingError, match=r"permission denied|must be owner"):
             as_role(role, statement)
 

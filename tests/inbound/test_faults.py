@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from webmail.logs import JsonLines
 from inbound.ports import Refusal
+from webmail.logs import JsonLines
 
 BODY = b"Subject: cassowary\r\n\r\nbody cassowary\r\n"
 

@@ -93,6 +93,10 @@ def run_dev(
     options: DevOptions, steps: Steps | None = None, environment: Mapping[str, str] = os.environ
 ) -> int:
     """Run everything until SIGINT or SIGTERM. Returns 0 then, 1 with one line on stderr if something cannot run."""
+    if environment.get("MTUMAIL_ENV") == "production":
+        # Its demo people have known passwords, some of them staff; with a DATABASE_URL they would move in there.
+        _say("mtumail dev: MTUMAIL_ENV says production; dev is for trying things, never beside people's mail")
+        return 1
     try:
         _Dev(options, steps or _own_steps(), environment).run()
     except KeyboardInterrupt:
@@ -178,7 +182,7 @@ class _Dev:
 
     def _start(self, supervisor: Supervisor, ports: Ports, servers: list[EmbeddedServer]) -> None:
         started = time.monotonic()
-        first = not (self.data_dir / "postgres" / "cluster").exists()
+        first = not (self.data_dir / "prepared.json").exists()
         self._tell("making the database: the first start takes a few seconds" if first else "starting")
         with supervisor.interruptible():
             surroundings = self._surroundings(ports)

@@ -86,7 +86,8 @@ class Surroundings:
         if kept.pop("PYTHONDONTWRITEBYTECODE", None):
             # Without compiled modules each start compiles 3 s of libraries anew; here they litter nobody's tree.
             kept["PYTHONPYCACHEPREFIX"] = str(self.data_dir / "pycache")
-        return {"MTUMAIL_REGISTRATION": "open"} | kept | {
+        kept.setdefault("MTUMAIL_REGISTRATION", "open")  # dev is for trying things
+        return kept | {
             "PYTHONUNBUFFERED": "1",
             "MTUMAIL_ENV": "development",
             "MTUMAIL_ORIGIN": self.ports.origin,

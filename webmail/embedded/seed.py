@@ -10,6 +10,7 @@ from webmail.config import Settings
 from webmail.db import db, transaction
 from webmail.embedded.demo_mail import DemoMessage, messages
 from webmail.embedded.people import DEMO_PEOPLE, DemoPerson
+from webmail.errors import SettingError
 from webmail.identity import accounts
 from webmail.keys import MailboxKeys, MasterKeys, open_mailbox
 from webmail.mail import filing, mailboxes, reading, receiving
@@ -28,6 +29,8 @@ ACTOR = "system:seed"
 def seed(environment: Mapping[str, str], empty: bool) -> None:
     """Make the demo people, and unless `empty` their mail. `environment` holds DATABASE_URL of the owner and the master key."""
     settings = Settings.from_environment(environment)
+    if settings.environment == "production":
+        raise SettingError("MTUMAIL_ENV", "is production: the demo people are not for it", "development")
     app = create_core(settings, "seed")
     master: MasterKeys = app.extensions["master_keys"]
     with app.app_context():

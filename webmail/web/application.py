@@ -10,7 +10,8 @@ from flask_babel import Babel
 from flask_babel import gettext as _
 from flask_compress import Compress
 from jinja2 import StrictUndefined
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -151,6 +152,7 @@ def _errors(app: Flask) -> None:
     app.register_error_handler(Refused, lambda error: _problem(409, str(error)))
     app.register_error_handler(HTTPException, _http_problem)
     app.register_error_handler(OperationalError, _unavailable)
+    app.register_error_handler(PoolTimeout, _unavailable)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -161,8 +163,8 @@ def _http_problem(error: HTTPException) -> Response:
     return response
 
 
-def _unavailable(error: OperationalError) -> Response:
-    log.error("database unavailable", extra={"error": type(error.orig).__name__})
+def _unavailable(error: SQLAlchemyError) -> Response:
+    log.error("database unavailable", extra={"error": type(getattr(error, "orig", None) or error).__name__})
     response = _problem(503)
     response.headers["Retry-After"] = "5"
     return response

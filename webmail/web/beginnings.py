@@ -10,6 +10,7 @@ from flask_babel import gettext as _
 from webmail.keys import MailboxKeys
 from webmail.mail import messages, reading
 from webmail.mail.addresses import parse_spec
+from webmail.mail.mailboxes import refuse_when_full
 from webmail.sending import answering, drafts
 from webmail.sending.composing import ForwardLabels, forward, reply, reply_all
 from webmail.sending.drafts import Fields, Upload
@@ -47,6 +48,7 @@ def with_its_files(keys: MailboxKeys, fields: Fields) -> drafts.Opened | None:
         return None
     uploads = [Upload(item.name, item.content_type, content) for item, content in files]
     drafts.may_attach(uploads, limit())
+    refuse_when_full(keys.mailbox_id, sum(len(item.content) for item in uploads))
     draft = drafts.create(keys, author(), fields)
     drafts.attach(keys, draft.message_id, uploads, limit())
     return drafts.load(keys, draft.message_id)

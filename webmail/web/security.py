@@ -7,8 +7,9 @@ person) is refused, and no secret stands twice the same in a compressed page (BR
 import hmac
 import secrets
 from hashlib import sha256
+from io import BytesIO
 
-from flask import Flask, Response, abort, current_app, g, request
+from flask import Flask, Request, Response, abort, current_app, g, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from webmail.config import Settings
@@ -23,8 +24,22 @@ EXEMPT_ENDPOINTS = frozenset({"webhooks.clerk"})
 _MASK = 16
 
 
+class MemoryRequest(Request):
+    """A request whose uploads stay in memory: werkzeug would write what is larger than half a megabyte to a file in clear."""
+
+    def _get_file_stream(
+        self,
+        total_content_length: int | None,
+        content_type: str | None,
+        filename: str | None = None,
+        content_length: int | None = None,
+    ) -> BytesIO:
+        return BytesIO()
+
+
 def init_app(app: Flask, settings: Settings, master: MasterKeys, form_targets: tuple[str, ...]) -> None:
     """Guard unsafe requests and set headers. `form_targets` are origins that a form's answer may redirect to (Clerk's)."""
+    app.request_class = MemoryRequest
     app.config["MAX_CONTENT_LENGTH"] = settings.message_bytes + (4 << 20)
     app.config["MAX_FORM_MEMORY_SIZE"] = 2 << 20
     app.config["MAX_FORM_PARTS"] = 1000

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from flask import current_app, g, session, url_for
+from flask import current_app, g, request, session, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
@@ -73,6 +73,11 @@ def own_mail() -> Iterator[MailboxKeys]:
     master: MasterKeys = current_app.extensions["master_keys"]
     with transaction(viewer.mailbox_id):
         yield open_mailbox(master, viewer.mailbox_id, OwnerSession(viewer.account_id))
+
+
+def is_looked_at() -> bool:
+    """Whether somebody asked for this page to see it: HEAD and a browser's guess at the next page change nothing."""
+    return request.method == "GET" and "Sec-Purpose" not in request.headers
 
 
 def page(
@@ -141,16 +146,19 @@ def leave(*, word: str = "", act: tuple[str, str, Sequence[int], str | None] | N
     """Keep what happened for the next page, in a signed cookie: a named word, or an act as `acted` takes it. Ids and codes only."""
     if act is not None:
         folder, action, ids, undo = act
-        session["said"] = {"act": [folder, action, [show_id(number) for number in ids[:100]], undo]}
+        said: dict[str, Any] = {"act": [folder, action, [show_id(number) for number in ids[:100]], undo]}
     elif word:
-        session["said"] = {"word": word}
+        said = {"word": word}
+    else:
+        return
+    session["said"] = {"to": g.viewer.account_id} | said
 
 
 def left() -> Notice | None:
     """What an earlier request left to be said, once."""
     said = session.pop("said", None)
-    if not isinstance(said, dict):
-        return None
+    if not isinstance(said, dict) or said.get("to") != g.viewer.account_id:
+        return None  # somebody else signed in with this browser since
     if "word" in said and said["word"] in _WORDS:
         return Notice("status", str(_WORDS[said["word"]]))
     if "act" in said:

@@ -25,7 +25,7 @@ from webmail.web.access import requires
 from webmail.web.beginnings import author, from_link, limit, pass_on, reply_to, with_its_files
 from webmail.web.htmx import render
 from webmail.web.unsendable import address_errors, unsendable
-from webmail.web.viewing import Notice, leave, left, own_mail, page
+from webmail.web.viewing import Notice, is_looked_at, leave, left, own_mail, page
 
 blueprint = Blueprint("compose", __name__)
 
@@ -94,7 +94,7 @@ def new() -> BaseResponse:
         elif args.get("forward"):
             fields = pass_on(keys, read_id(args["forward"]))
             try:
-                draft = with_its_files(keys, fields)
+                draft = with_its_files(keys, fields) if is_looked_at() else None
             except Refused:
                 notice = Notice("alert", _("Its files are too large to pass on; only its text is here."))
         elif args.get("mailto"):
@@ -208,6 +208,8 @@ def _kept(posted: Posted, errors: dict[str, list[str]]) -> BaseResponse:
                 draft = _write(keys, posted, with_files=False)
     except Conflict:
         return _conflict(posted)
+    except Refused as refusal:
+        return _again(posted, {"body": [str(refusal)]} | errors, None)
     return _again(posted, errors, draft)
 
 
@@ -234,13 +236,25 @@ def _conflict(posted: Posted) -> BaseResponse:
         if "send" in request.form and mine is not None and submitting.was_sent(keys, mine, posted.fields):
             return _sent(mine)
         counts = folders.counts(keys.mailbox_id)
-        draft = drafts.create(keys, author(), submitting.threaded(keys, posted.fields, mine))
+        try:
+            draft = drafts.create(keys, author(), submitting.threaded(keys, posted.fields, mine))
+        except Refused as refusal:
+            return _unsaved(counts, posted, str(refusal))
         left_out = not _attached_too(keys, draft.message_id, posted)
         draft = drafts.load(keys, draft.message_id)
     words = _("This draft was changed in another window. What you typed here is kept as a draft of its own.")
     if left_out:
         words += " " + _("Its files are too large together and stayed behind.")
     response = _composer(counts, posted.fields, draft, notice=Notice("alert", words))
+    response.status_code = 409
+    return response
+
+
+def _unsaved(counts: Sequence[folders.Count], posted: Posted, why: str) -> BaseResponse:
+    """The composer with what was typed, which could be kept nowhere."""
+    words = _("Not sent yet: please look at the marked fields.")
+    errors = {"body": [why]}
+    response = _composer(counts, posted.fields, None, errors=errors, notice=Notice("alert", words))
     response.status_code = 409
     return response
 

@@ -18,7 +18,18 @@ from webmail.sending import outbox
 from webmail.web import downloads, listing, opened
 from webmail.web.access import requires
 from webmail.web.htmx import is_fragment, render, steer
-from webmail.web.viewing import BUILD, FOLDER_NAMES, FolderLine, Notice, acted, leave, left, own_mail, page
+from webmail.web.viewing import (
+    BUILD,
+    FOLDER_NAMES,
+    FolderLine,
+    Notice,
+    acted,
+    is_looked_at,
+    leave,
+    left,
+    own_mail,
+    page,
+)
 
 blueprint = Blueprint("mail", __name__)
 MAX_SELECTED = 200
@@ -45,7 +56,13 @@ def _folder(kind: Kind, notice: Notice | None, cursor_text: str | None = None) -
     cursor = messages.Cursor.parse(cursor_text) if cursor_text else None
     with own_mail() as keys:
         counter = messages.change_counter(keys.mailbox_id)
-        polled, etag = (_etag(counter, part, kind.slug, cursor_text) for part in (True, is_fragment(request)))
+        part, states = None, {}
+        if kind == Kind.SENT:
+            # How far a message got is in the list and not in the counter, so it is looked up before the answer can be 304.
+            part = messages.in_folder(keys, kind, cursor, _rows())
+            states = _states(keys, part.lines)
+        view = (kind.slug, cursor_text, *map(repr, sorted(states.items())))
+        polled, etag = (_etag(counter, fragment, *view) for fragment in (True, is_fragment(request)))
         if (
             notice is None
             and request.method == "GET"
@@ -53,8 +70,8 @@ def _folder(kind: Kind, notice: Notice | None, cursor_text: str | None = None) -
         ):
             return _fresh(make_response("", 304), etag)
         counts = folders.counts(keys.mailbox_id)
-        part = messages.in_folder(keys, kind, cursor, g.viewer.preferences.rows)
-        states = _states(keys, part.lines) if kind == Kind.SENT else {}
+        if part is None:
+            part = messages.in_folder(keys, kind, cursor, _rows())
     unread = next(item.unread for item in counts if item.kind == kind)
     line = FolderLine(kind.slug, str(FOLDER_NAMES[kind]), unread, current=True, etag=polled)
     where = url_for("mail.folder", folder=kind.slug)
@@ -75,6 +92,12 @@ def _folder(kind: Kind, notice: Notice | None, cursor_text: str | None = None) -
     return response if notice else _fresh(response, etag)
 
 
+def _rows() -> int:
+    """Rows of one page: what the person chose, and few where the browser asks to save data (the Save-Data header)."""
+    chosen: int = g.viewer.preferences.rows
+    return min(chosen, 20) if request.headers.get("Save-Data", "").lower() == "on" else chosen
+
+
 def _states(keys: MailboxKeys, lines: Sequence[messages.Line]) -> dict[int, str]:
     found = outbox.statuses(keys.mailbox_id, [item.message_id for item in lines])
     return {message_id: outbox.overall(states) for message_id, states in found.items()}
@@ -90,6 +113,7 @@ def _etag(counter: int, fragment: bool, *view: str) -> str:
         counter,
         listing.today(),
         viewer.preferences,
+        _rows(),
         viewer.session_id,
         BUILD,
         fragment,
@@ -116,7 +140,7 @@ def message_page(folder: str, message: int) -> BaseResponse:
         line = _line_in(keys, message, kind)
         if line.state == "draft":
             return redirect(url_for("compose.new", draft=show_id(message)), 303)
-        if line.unread and request.headers.get("Sec-Purpose") is None:
+        if line.unread and is_looked_at():
             messages.act(keys.mailbox_id, [message], "read")
         lines = (
             messages.conversation(keys, line.thread_id)
@@ -318,7 +342,7 @@ def search_page() -> BaseResponse:
         query = search.parse(keys, typed)
         part = messages.Page([], None, None)
         if query.conditions:
-            part = messages.found(keys, query.conditions, cursor, g.viewer.preferences.rows)
+            part = messages.found(keys, query.conditions, cursor, _rows())
     where = url_for("mail.search", q=typed)
     note = _("Not understood: %(terms)s", terms=" ".join(query.ignored)) if query.ignored else None
     context: dict[str, Any] = {
