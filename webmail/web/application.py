@@ -29,7 +29,7 @@ from webmail.web import assets, auth, filters, htmx, security
 from webmail.web.gate import Hooks
 from webmail.web.htmx import is_fragment
 from webmail.web.viewing import page
-from webmail.web.views import compose, frames, mail, site
+from webmail.web.views import acts, compose, frames, mail, messages, site
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +62,7 @@ def build(settings: Settings) -> Flask:
     clerk = _guard(app, settings)
     security.init_app(app, settings, master, _form_targets(clerk.settings))
     _compress(app)
+    assert acts.blueprint is messages.blueprint is mail.blueprint  # imported: their routes are on it
     for blueprint in (
         mail.blueprint,
         frames.blueprint,

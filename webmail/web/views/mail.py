@@ -1,38 +1,32 @@
-"""Folders, messages, search: `/`, `/mail/...`, `/search`."""
+"""Lists of mail: `/`, `/mail/<folder>`, `/search`. The blueprint is shared with `messages` and `acts`."""
 
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
-from flask import Blueprint, Response, abort, g, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, Response, g, make_response, redirect, request, url_for
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response as BaseResponse
 
-from webmail.db import read_id, show_id
 from webmail.errors import NotFound
 from webmail.keys import MailboxKeys
-from webmail.mail import folders, messages, reading, search
+from webmail.mail import folders, messages, search
 from webmail.mail.folders import Kind
 from webmail.sending import outbox
-from webmail.web import downloads, listing, opened
+from webmail.web import listing
 from webmail.web.access import requires
-from webmail.web.htmx import is_fragment, render, steer
+from webmail.web.htmx import is_fragment, render
 from webmail.web.viewing import (
     BUILD,
     FOLDER_NAMES,
     FolderLine,
     Notice,
-    acted,
-    is_looked_at,
-    leave,
     left,
     own_mail,
     page,
 )
 
 blueprint = Blueprint("mail", __name__)
-MAX_SELECTED = 200
 
 
 @blueprint.get("/", endpoint="home")
@@ -41,17 +35,17 @@ def home() -> BaseResponse:
     """The inbox; without a mailbox, where to get one."""
     if g.viewer.mailbox_id is None:
         return redirect(url_for("accounts.welcome"), 303)
-    return _folder(Kind.INBOX, left())
+    return folder_list(Kind.INBOX, left())
 
 
 @blueprint.get("/mail/<folder>", endpoint="folder")
 @requires("mail")
 def folder_page(folder: str) -> BaseResponse:
     """One page of a folder, newest first."""
-    return _folder(folders.by_slug(folder), left())
+    return folder_list(folders.by_slug(folder), left())
 
 
-def _folder(kind: Kind, notice: Notice | None, cursor_text: str | None = None) -> BaseResponse:
+def folder_list(kind: Kind, notice: Notice | None, cursor_text: str | None = None) -> BaseResponse:
     cursor_text = request.args.get("c", "") if cursor_text is None else cursor_text
     cursor = messages.Cursor.parse(cursor_text) if cursor_text else None
     with own_mail() as keys:
@@ -128,204 +122,11 @@ def _fresh(response: Response, etag: str) -> Response:
     return response
 
 
-# --- one message ---------------------------------------------------------------------------------------------------------
-
-
-@blueprint.get("/mail/<folder>/<id:message>", endpoint="message")
-@requires("mail")
-def message_page(folder: str, message: int) -> BaseResponse:
-    """A message within its conversation. Opening it marks it as read."""
-    kind = folders.by_slug(folder)
-    with own_mail() as keys:
-        line = _line_in(keys, message, kind)
-        if line.state == "draft":
-            return redirect(url_for("compose.new", draft=show_id(message)), 303)
-        if line.unread and is_looked_at():
-            messages.act(keys.mailbox_id, [message], "read")
-        lines = (
-            messages.conversation(keys, line.thread_id)
-            if line.thread_id and line.thread_count > 1
-            else [line]
-        )
-        if all(item.message_id != message for item in lines):
-            lines = [line]
-        counts = folders.counts(keys.mailbox_id)
-        shown = opened.conversation(
-            keys, lines, message, request.args.get("view") or g.viewer.preferences.reading
-        )
-    title = shown[-1].subject or _("(no subject)")
-    context: dict[str, Any] = {
-        "folder": FolderLine(kind.slug, str(FOLDER_NAMES[kind]), 0, current=True),
-        "conversation": shown,
-        "notice": left(),
-    }
-    return render(
-        "mail/message.html", "mail/_message.html", **page(title, current=kind, counts=counts, **context)
-    )
-
-
-def _line_in(keys: MailboxKeys, message_id: int, kind: Kind) -> messages.Line:
+def line_in(keys: MailboxKeys, message_id: int, kind: Kind) -> messages.Line:
     line = messages.line(keys, message_id)
     if line.folder != kind:
         raise NotFound("message")
     return line
-
-
-@blueprint.get("/mail/<folder>/<id:message>/l/<int:number>", endpoint="link")
-@requires("mail")
-def link(folder: str, message: int, number: int) -> BaseResponse:
-    """Follow link `number` of a message's reading view: for its reader alone, without a referrer, never logged."""
-    return _follow(folder, message, number, "links")
-
-
-@blueprint.get("/mail/<folder>/<id:message>/f/<int:number>", endpoint="formatted_link")
-@requires("mail")
-def formatted_link(folder: str, message: int, number: int) -> BaseResponse:
-    """The same for its formatted view, which numbers its links for itself."""
-    return _follow(folder, message, number, "formatted_links")
-
-
-def _follow(folder: str, message: int, number: int, which: str) -> BaseResponse:
-    with own_mail() as keys:
-        _line_in(keys, message, folders.by_slug(folder))
-        targets: tuple[str, ...] = getattr(reading.load(keys, message), which)
-    if not 1 <= number <= len(targets):
-        raise NotFound("link")
-    target = targets[number - 1]
-    if target.startswith("mailto:"):
-        return redirect(url_for("compose.new", mailto=target), 303)
-    response = redirect(target, 303)
-    response.headers["Referrer-Policy"] = "no-referrer"
-    return response
-
-
-@blueprint.get("/mail/<folder>/<id:message>/<int:number>/<path:name>", endpoint="attachment")
-@requires("mail")
-def attachment(folder: str, message: int, number: int, name: str) -> BaseResponse:
-    """One attachment, as a download; an image or a text may be looked at with `?view=1`."""
-    with own_mail() as keys:
-        _line_in(keys, message, folders.by_slug(folder))
-        part, content = reading.part(keys, message, number)
-    return downloads.part(part, content, inline=request.args.get("view") == "1")
-
-
-@blueprint.get("/mail/<folder>/<id:message>/source", endpoint="source")
-@requires("mail")
-def source(folder: str, message: int) -> BaseResponse:
-    """The message as it came over the wire, as text to read."""
-    with own_mail() as keys:
-        line = _line_in(keys, message, folders.by_slug(folder))
-        raw = messages.source(keys, message)
-        counts = folders.counts(keys.mailbox_id)
-    here: dict[str, Any] = {"folder": folder, "message": message}
-    text = raw[: 512 << 10].decode("utf-8", "replace").replace("\0", "\ufffd")
-    context: dict[str, Any] = {
-        "source": text,
-        "back": url_for("mail.message", **here),
-        "download_href": url_for("mail.download", **here),
-    }
-    return render(
-        "mail/source.html", None, **page(_("Message source"), current=line.folder, counts=counts, **context)
-    )
-
-
-@blueprint.get("/mail/<folder>/<id:message>/message.eml", endpoint="download")
-@requires("mail")
-def download(folder: str, message: int) -> BaseResponse:
-    """The message as it came over the wire, as a file."""
-    with own_mail() as keys:
-        _line_in(keys, message, folders.by_slug(folder))
-        raw = messages.source(keys, message)
-    return downloads.attachment("message.eml", "message/rfc822", raw)
-
-
-@blueprint.get("/deliveries/<id:message>", endpoint="deliveries")
-@requires("mail")
-def deliveries(message: int) -> BaseResponse:
-    """How far a sent message got with each recipient: the part of its page that is asked for again while it is under way."""
-    with own_mail() as keys:
-        states = outbox.statuses(keys.mailbox_id, [message]).get(message)
-    if not states:
-        raise NotFound("message")
-    shown = {"id": show_id(message), "deliveries": [opened.delivery(item) for item in states]}
-    return make_response(render_template("mail/_deliveries.html", message=shown))
-
-
-# --- acts ----------------------------------------------------------------------------------------------------------------
-
-
-@blueprint.post("/mail/<folder>/act", endpoint="act")
-@requires("mail")
-def act(folder: str) -> BaseResponse:
-    """Do one thing to the selected messages, and show the list again."""
-    action = request.form.get("action", "")
-    ids = [read_id(item) for item in request.form.getlist("id")[:MAX_SELECTED]]
-    if action == "delete" and ids and not request.form.get("confirm"):
-        return _confirm(folder, ids)
-    done = _do(ids, action)
-    return _after(folder, done, list_page=True)
-
-
-@blueprint.post("/mail/<folder>/<id:message>", endpoint="act_one")
-@requires("mail")
-def act_one(folder: str, message: int) -> BaseResponse:
-    """Do one thing to the opened message; what moves it away leads back to the list."""
-    action = request.form.get("action", "")
-    if action == "delete":
-        return _confirm(folder, [message])
-    with own_mail() as keys:
-        _line_in(keys, message, folders.by_slug(folder))
-    done = _do([message], action)
-    if action in ("star", "unstar"):
-        leave(act=(folder, done.action, done.message_ids, done.undo))
-        return redirect(url_for("mail.message", folder=folder, message=message), 303)
-    return _after(folder, done, list_page=False)
-
-
-def _do(ids: Sequence[int], action: str) -> messages.Done:
-    if action not in messages.ACTIONS:
-        abort(400)
-    with own_mail() as keys:
-        return messages.act(keys.mailbox_id, ids, action)
-
-
-def _confirm(folder: str, ids: Sequence[int]) -> BaseResponse:
-    kind = folders.by_slug(folder)
-    with own_mail() as keys:
-        counts = folders.counts(keys.mailbox_id)
-    context: dict[str, Any] = {
-        "folder": FolderLine(kind.slug, str(FOLDER_NAMES[kind]), 0),
-        "ids": [show_id(item) for item in ids],
-    }
-    return render(
-        "mail/confirm_delete.html", None, **page(_("Delete for ever"), current=kind, counts=counts, **context)
-    )
-
-
-def _after(folder: str, done: messages.Done, *, list_page: bool) -> BaseResponse:
-    """The list that the act was made in: at once for a fragment, by way of a redirect for a plain form."""
-    query = request.form.get("q", "")
-    cursor = _cursor_here() if list_page else ""
-    if folder == "search":
-        leave(act=("inbox", done.action, done.message_ids, done.undo))
-        return redirect(url_for("mail.search", q=query), 303)
-    where = url_for("mail.folder", folder=folder) + (f"?c={cursor}" if cursor else "")
-    if is_fragment(request):
-        notice = acted(folder, done.action, done.message_ids, done.undo)
-        response = _folder(folders.by_slug(folder), notice, cursor)
-        return steer(response, push_url=where) if isinstance(response, Response) else response
-    leave(act=(folder, done.action, done.message_ids, done.undo))
-    return redirect(where, 303)
-
-
-def _cursor_here() -> str:
-    """The cursor of the list page that the form was on."""
-    here = urlsplit(request.headers.get("HX-Current-URL") or request.headers.get("Referer") or "")
-    value = parse_qs(here.query).get("c", [""])[0]
-    try:
-        return str(messages.Cursor.parse(value)) if value else ""
-    except NotFound:
-        return ""
 
 
 # --- search --------------------------------------------------------------------------------------------------------------
