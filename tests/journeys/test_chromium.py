@@ -338,7 +338,7 @@ def test_fragments_keep_title_focus_and_the_way_back(visit):
     assert page.title().startswith("Sent"), "page and fragment agree"
 
 
-def test_what_is_typed_is_saved_by_itself(visit):
+def test_what_is_typed_is_saved_by_itself(visit, eventually):
     at = visit()
     page = at.page
     subject = fresh("Unfinished")
@@ -347,7 +347,12 @@ def test_what_is_typed_is_saved_by_itself(visit):
     page.locator("[name=body]").fill("not yet\n")
     page.locator("#nav a", has_text="Inbox").click()
     page.locator("table#messages").wait_for()
-    at.goto("/mail/drafts")
+
+    def listed() -> bool:  # the save is still under way when the next page is asked for
+        at.goto("/mail/drafts")
+        return page.locator("#messages a.subject", has_text=subject).count() > 0
+
+    eventually(listed, 10, "the draft in the list")
     page.locator("#messages a.subject", has_text=subject).click()
     playwright.expect(page.locator("[name=body]")).to_have_value("not yet\n")
 
