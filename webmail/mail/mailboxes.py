@@ -156,19 +156,6 @@ def refuse_unless_active(mailbox_id: int) -> None:
         raise Refused("This mailbox may not send now.")
 
 
-def primary_address(mailbox_id: int) -> str:
-    """The address that mail from this mailbox carries. Raises NotFound when it has none."""
-    row = db.session.execute(_PRIMARY, {"mailbox": mailbox_id}).first()
-    if row is None:
-        raise NotFound("address")
-    return f"{row.local_part}@{row.name}"
-
-
-_PRIMARY = text(
-    "SELECT local_part, name FROM address JOIN domain USING (domain_id) WHERE mailbox_id = :mailbox AND is_primary"
-)
-
-
 # --- by what right -------------------------------------------------------------------------------------------------------
 
 

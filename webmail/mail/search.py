@@ -165,13 +165,3 @@ def _condition(
 
 def _tsquery(value: str) -> ColumnElement[str]:
     return cast(value, TSQUERY)
-
-
-def excerpt(body: str, typed: str, length: int = 140) -> str:
-    """The piece of `body` around the first word that was searched for, or its beginning."""
-    wanted = set(words(typed))
-    for match in _WORD.finditer(body):
-        if wanted.intersection(words(match.group())):
-            start = max(0, match.start() - length // 3)
-            return ("…" if start else "") + body[start : start + length]
-    return body[:length]
