@@ -210,6 +210,20 @@ class MailboxKeys:
             raise Tampered("a content key does not open here") from None
         raise KeyTrouble("unknown format of a content key")
 
+    def seal_value(self, value: bytes, place: Place) -> bytes:
+        """A short value of this mailbox (an address in a rule) sealed for `place`."""
+        nonce = os.urandom(12)
+        return _STORE_V1 + nonce + self._store.encrypt(nonce, value, bytes(place))
+
+    def open_value(self, sealed: bytes, place: Place) -> bytes:
+        """What `seal_value` sealed for `place`. Raises Tampered, KeyTrouble."""
+        if sealed[:1] != _STORE_V1:
+            raise KeyTrouble("unknown format of a sealed value")
+        try:
+            return self._store.decrypt(sealed[1:13], sealed[13:], bytes(place))
+        except (InvalidTag, ValueError):
+            raise Tampered("a sealed value does not open here") from None
+
     def token(self, word: str) -> str:
         """What the index holds instead of `word`: 64 bits of HMAC as 11 characters of base64."""
         state = self._search.copy()

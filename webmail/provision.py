@@ -28,6 +28,7 @@ _MODELS = (
     "webmail.identity.models",
     "webmail.mail.models",
     "webmail.sending.models",
+    "webmail.governance.models",
     "webmail.work",
 )
 

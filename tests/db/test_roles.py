@@ -9,7 +9,7 @@ from webmail.provision import ROLES
 
 MAIL_TABLES = (
     "mailbox_key", "folder", "message", "message_source", "message_view", "message_index", "thread_reference", "draft",
-    "draft_attachment", "submission", "delivery",
+    "draft_attachment", "submission", "delivery", "correspondent", "message_picture", "unsubscription", "invitation_answer", "report",
 )  # fmt: skip
 
 

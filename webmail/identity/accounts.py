@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import func, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import cast, func, text, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from webmail import audit
 from webmail.db import db, new_id
@@ -33,13 +34,15 @@ def viewer(user_id: str, session_id: str, factor_ages: tuple[int, ...]) -> Viewe
         address=f"{row.local_part}@{row.domain}" if row.local_part else None,
         status=row.status,
         fva=factor_ages,
-        preferences=Preferences(row.rows_preference, row.density_preference, row.reading_preference),
+        preferences=_preferences(
+            row.rows_preference, row.density_preference, row.reading_preference, row.preferences
+        ),
     )
 
 
 _VIEWER = text("""
     SELECT a.account_id, a.name, a.contact_email, a.status, a.rows_preference, a.density_preference, a.reading_preference,
-           m.mailbox_id, ad.local_part, d.name AS domain,
+           a.preferences, m.mailbox_id, ad.local_part, d.name AS domain,
            ARRAY(SELECT role FROM account_role r WHERE r.account_id = a.account_id) AS roles,
            EXISTS (SELECT 1 FROM session_denial s WHERE s.subject IN (:user, :session) AND s.until > now()) AS denied
       FROM account a
@@ -48,6 +51,12 @@ _VIEWER = text("""
       LEFT JOIN domain d ON d.domain_id = ad.domain_id
      WHERE a.clerk_user_id = :user
      ORDER BY m.since LIMIT 1""")
+
+
+def _preferences(rows: int, density: str, reading: str, more: Mapping[str, Any]) -> Preferences:
+    chosen = {name: more[name] for name in ("links", "conversations", "pictures") if name in more}
+    keys = tuple(sorted((str(act), str(key)) for act, key in more.get("keys", {}).items()))
+    return Preferences(rows, density, reading, **chosen, keys=keys)
 
 
 def meet(user_id: str, name: str = "", contact: str = "") -> int:
@@ -80,21 +89,36 @@ def deny(subject: str, reason: str, period: timedelta = timedelta(days=2)) -> No
     db.session.execute(statement.on_conflict_do_update(index_elements=["subject"], set_=longer))
 
 
-def prefer(account_id: int, choices: Mapping[str, str]) -> None:
-    """Set how pages look for a person. Raises Refused for a choice that does not exist."""
-    allowed = {
-        "rows": ("20", "50", "100"),
-        "density": ("comfortable", "compact"),
-        "reading": ("reading", "formatted"),
-    }
-    if any(choices.get(name) not in values for name, values in allowed.items()):
+_CHOICES = {
+    "rows": ("20", "50", "100"),
+    "density": ("comfortable", "compact"),
+    "reading": ("reading", "formatted"),
+    "links": ("short", "full"),
+    "conversations": ("threads", "flat"),
+    "pictures": ("ask", "always"),
+}
+
+
+def prefer(account_id: int, choices: Mapping[str, str], keys: Mapping[str, str] | None = None) -> None:
+    """Set how pages look for a person; what `choices` does not name stays. `keys` are keyboard shortcuts, action to key.
+
+    Raises Refused for a choice that does not exist.
+    """
+    if any(choices[name] not in values for name, values in _CHOICES.items() if name in choices):
         raise Refused("there is no such choice")
-    values = {
-        "rows_preference": int(choices["rows"]),
-        "density_preference": choices["density"],
-        "reading_preference": choices["reading"],
+    columns = {"rows": "rows_preference", "density": "density_preference", "reading": "reading_preference"}
+    values: dict[str, Any] = {column: choices[name] for name, column in columns.items() if name in choices}
+    if "rows" in choices:
+        values["rows_preference"] = int(choices["rows"])
+    more: dict[str, Any] = {
+        name: choices[name] for name in ("links", "conversations", "pictures") if name in choices
     }
-    db.session.execute(update(Account).where(Account.account_id == account_id).values(**values))
+    if keys is not None:
+        more["keys"] = dict(keys)
+    if more:
+        values["preferences"] = Account.preferences.op("||")(cast(more, JSONB))
+    if values:
+        db.session.execute(update(Account).where(Account.account_id == account_id).values(**values))
 
 
 def grant(account_id: int, role: str, *, by: int | None, actor: str) -> None:

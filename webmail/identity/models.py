@@ -1,6 +1,9 @@
 """People: who Clerk says they are, what they may do here, and which sessions are over."""
 
-from sqlalchemy import ForeignKey, SmallInteger, Text
+from typing import Any
+
+from sqlalchemy import ForeignKey, SmallInteger, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webmail.db import Base, BigId, Stamp, StampNow
@@ -19,6 +22,7 @@ class Account(Base):
     reading_preference: Mapped[str] = mapped_column(Text, server_default="reading")
     rows_preference: Mapped[int] = mapped_column(SmallInteger, server_default="50")
     density_preference: Mapped[str] = mapped_column(Text, server_default="comfortable")
+    preferences: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'"))
     clerk_updated_at: Mapped[BigId] = mapped_column(server_default="0")
     created_at: Mapped[StampNow]
 

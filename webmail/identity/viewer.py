@@ -12,6 +12,14 @@ class Preferences:
     rows: int = 50
     density: str = "comfortable"
     reading: str = "reading"
+    links: str = "short"
+    """"short": links of our own in the reading view; "full": the sender's addresses as they are."""
+    conversations: str = "threads"
+    """"threads": a message with the others of its conversation; "flat": each by itself."""
+    pictures: str = "ask"
+    """"ask": remote pictures wait for consent, for each message or sender; "always": fetched when a message is opened."""
+    keys: tuple[tuple[str, str], ...] = ()
+    """Keyboard shortcuts, action to key; empty where they are off."""
 
 
 @dataclass(frozen=True, slots=True)

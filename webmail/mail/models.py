@@ -15,7 +15,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
-from webmail.db import Base, BigId, StampNow
+from webmail.db import Base, BigId, Stamp, StampNow
 
 
 class Mailbox(Base):
@@ -215,3 +215,76 @@ class ThreadReference(Base):
     )
     reference: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     thread_id: Mapped[BigId]
+
+
+class Correspondent(Base):
+    """Who wrote to this mailbox or was written to, by a blind token; the address itself is kept, sealed, only for a rule."""
+
+    __tablename__ = "correspondent"
+    __table_args__ = (
+        Index(
+            "correspondent_with_a_rule",
+            "mailbox_id",
+            postgresql_where=text("pictures OR blocked_at IS NOT NULL"),
+        ),
+    )
+
+    mailbox_id: Mapped[BigId] = mapped_column(
+        ForeignKey("mailbox.mailbox_id"), primary_key=True, autoincrement=False
+    )
+    token: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    received: Mapped[BigId] = mapped_column(server_default="0")
+    sent: Mapped[BigId] = mapped_column(server_default="0")
+    pictures: Mapped[bool] = mapped_column(server_default=text("false"))
+    blocked_at: Mapped[Stamp | None]
+    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    first_at: Mapped[StampNow]
+    last_at: Mapped[StampNow]
+
+
+class MessagePicture(Base):
+    """A remote picture that the reader agreed to have fetched: downsized, and sealed under the message's key."""
+
+    __tablename__ = "message_picture"
+    __table_args__ = (_of_message("message_picture_message_exists"),)
+
+    mailbox_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
+    message_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
+    number: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    state: Mapped[str] = mapped_column(Text, server_default="wanted")
+    problem: Mapped[str] = mapped_column(Text, server_default="")
+    original_bytes: Mapped[BigId] = mapped_column(server_default="0")
+    width: Mapped[int] = mapped_column(Integer, server_default="0")
+    height: Mapped[int] = mapped_column(Integer, server_default="0")
+    content_type: Mapped[str] = mapped_column(Text, server_default="")
+    size_bytes: Mapped[BigId] = mapped_column(server_default="0")
+    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    changed_at: Mapped[StampNow]
+
+
+class Unsubscription(Base):
+    """That the reader asked to be taken off the list a message came by, and what became of it."""
+
+    __tablename__ = "unsubscription"
+    __table_args__ = (_of_message("unsubscription_message_exists"),)
+
+    mailbox_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
+    message_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
+    way: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(Text, server_default="asked")
+    reply_code: Mapped[int | None] = mapped_column(SmallInteger)
+    problem: Mapped[str] = mapped_column(Text, server_default="")
+    asked_at: Mapped[StampNow]
+    changed_at: Mapped[StampNow]
+
+
+class InvitationAnswer(Base):
+    """What the reader answered to the invitation in a message."""
+
+    __tablename__ = "invitation_answer"
+    __table_args__ = (_of_message("invitation_answer_message_exists"),)
+
+    mailbox_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
+    message_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
+    answer: Mapped[str] = mapped_column(Text)
+    answered_at: Mapped[StampNow]
