@@ -136,6 +136,7 @@ class Handler:
             helo=peer.helo,
             tls=bool(peer.tls),
             received_at=arrival.received_at,
+            head=head,
         )
         if self._ports.authenticate is not None:
             judged = self._ports.authenticate(delivery)

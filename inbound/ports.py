@@ -35,7 +35,8 @@ class Delivery:
     """One message with its envelope, as it is handed to `receive`.
 
     `raw` is our Return-Path and Received fields, then the very bytes that came (dots unstuffed); `size` is their common
-    length. `envelope_from` is "" for the null sender. `helo` is what the peer called itself: claimed, not proved.
+    length, `head` that of our own fields. `envelope_from` is "" for the null sender. `helo` is what the peer called itself:
+    claimed, not proved.
     """
 
     id: str
@@ -48,6 +49,7 @@ class Delivery:
     helo: str
     tls: bool
     received_at: datetime
+    head: int = 0
 
 
 class Resolve(Protocol):
@@ -71,7 +73,7 @@ class Nudge(Protocol):
 class Authenticate(Protocol):
     """Judge a message before it is received (SPF, DKIM, DMARC, ARC): the delivery to store, or why it is refused.
 
-    Bounds its own DNS time. Any exception is answered 451.
+    Bounds its own DNS time. Any exception is answered 451. `authentication.judge.Judge` refuses nothing.
     """
 
     def __call__(self, delivery: Delivery, /) -> Delivery | Refusal: ...

@@ -3,6 +3,8 @@
 from flask import Flask
 
 from inbound import ports
+from inbound.authentication.dns import Resolver
+from inbound.authentication.judge import Judge
 from webmail import db, jobs
 from webmail.config import Settings
 from webmail.mail import mailboxes, receiving
@@ -37,7 +39,20 @@ def connect(settings: Settings, threads: int) -> ports.Ports:
     def nudge(_: ports.Delivery) -> None:
         jobs.ring(jobs.FILE)
 
-    return ports.Ports(resolve, receive, nudge)
+    return ports.Ports(resolve, receive, nudge, _judge(settings))
+
+
+def _judge(settings: Settings) -> Judge | None:
+    """Authentication as this installation wants it; None where it is switched off."""
+    if not settings.authenticate:
+        return None
+
+    def resolver() -> Resolver:
+        from inbound.authentication.resolver import DnsResolver  # dnspython is a tenth of a second of import
+
+        return DnsResolver(settings.dns_servers)
+
+    return Judge(settings.host_name, resolver)
 
 
 def _postmaster(local: str) -> mailboxes.Recipient | mailboxes.Refusal:

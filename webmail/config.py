@@ -93,6 +93,13 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
+def _switch(text: str) -> bool:
+    words = {"yes": True, "no": False}
+    if text not in words:
+        raise ValueError("is neither yes nor no")
+    return words[text]
+
+
 def _host_name(text: str) -> str:
     if not re.fullmatch(r"[a-zA-Z0-9]([a-zA-Z0-9.-]{0,251}[a-zA-Z0-9])?", text):
         raise ValueError("must be a host name")
@@ -200,6 +207,20 @@ class Settings:
         "mx.example.com",
         "localhost",
         _host_name,
+    )
+    authenticate: bool = _setting(
+        "MTUMAIL_AUTHENTICATE",
+        "Whether inbound looks into SPF, DKIM, DMARC and ARC; it records what it finds, and refuses nothing for it.",
+        "no",
+        True,
+        _switch,
+    )
+    dns_servers: tuple[tuple[str, int], ...] = _setting(
+        "MTUMAIL_DNS",
+        "Resolvers that inbound asks, `address:port`, several with commas; the system's where empty. Choose validating ones.",
+        "127.0.0.1:53",
+        (),
+        _listens,
     )
     relay_url: str = _setting(
         "MTUMAIL_RELAY_URL",
