@@ -1,11 +1,10 @@
 """The guard refuses what would stall, and the jail holds what the guard may have missed."""
 
-import os
-import threading
 import time
 
 import pytest
 
+from webmail import jail as cells
 from webmail.mail.sanitize import (
     Formatted,
     Reading,
@@ -21,9 +20,9 @@ from webmail.mail.sanitize import (
 
 @pytest.fixture(scope="module", autouse=True)
 def _warm():
-    jail.start()
+    cells.start()
     yield
-    jail.stop()
+    cells.stop()
 
 
 PATHOLOGICAL = {
@@ -101,43 +100,10 @@ def test_limits_of_the_kernel_end_the_child_only():
     assert in_jail("reading", "<p>fine").html == "<p>fine</p>"
 
 
-def test_a_dead_jail_is_started_again():
-    assert in_jail("reading", "<p>x").html == "<p>x</p>"
-    jail._line._process.kill()
-    jail._line._process.wait()
-    assert in_jail("reading", "<p>y").html == "<p>y</p>"
-
-
 def test_wrong_options_are_a_refusal():
     assert in_jail("reading", "<p>x", nonsense=1) == Refusal("error")
     with pytest.raises(ValueError, match="eval"):
         in_jail("eval", "x")
-
-
-def test_many_threads_share_it():
-    results = []
-    threads = [
-        threading.Thread(target=lambda n=n: results.append(in_jail("reading", f"<p>{n}").html))
-        for n in range(12)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(results) == sorted(f"<p>{n}</p>" for n in range(12))
-
-
-def test_a_forked_process_shares_it():
-    ours, theirs = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.write(theirs, in_jail("reading", "<p>child").html.encode())
-        os._exit(0)
-    os.waitpid(child, 0)
-    os.close(theirs)
-    with os.fdopen(ours, "rb") as reply:
-        assert reply.read() == b"<p>child</p>"
-    assert in_jail("reading", "<p>parent").html == "<p>parent</p>"
 
 
 def test_large_mail_goes_to_the_jail_and_small_mail_does_not(monkeypatch):
@@ -147,3 +113,20 @@ def test_large_mail_goes_to_the_jail_and_small_mail_does_not(monkeypatch):
     assert asked == []
     assert safely("reading", "<p>word</p>" * 4000) == Refusal("crash")
     assert len(asked) == 1
+
+
+def test_a_jail_that_cannot_be_had_reads_as_slow(monkeypatch):
+    monkeypatch.setattr(cells, "run", lambda *_given, **_options: cells.Refusal("busy"))
+    assert in_jail("reading", "<p>x") == Refusal("slow")
+
+
+def test_what_is_no_answer_reads_as_a_crash(monkeypatch):
+    for reply in (
+        b"",
+        b"{",
+        b"[]",
+        b'{"kind": "Reading"}',
+        b'{"kind": "Reading", "html": "", "nonsense": 1}',
+    ):
+        monkeypatch.setattr(cells, "run", lambda *_given, reply=reply, **_options: reply)
+        assert in_jail("reading", "<p>x") == Refusal("crash")

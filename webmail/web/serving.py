@@ -3,6 +3,8 @@
 import threading
 from typing import Any
 
+from webmail import jail
+
 accesslog = None
 logconfig_dict = {
     "version": 1,
@@ -15,6 +17,11 @@ logconfig_dict = {
         "gunicorn.access": {"level": "ERROR", "handlers": ["stderr"], "propagate": False},
     },
 }
+
+
+def when_ready(_server: Any) -> None:
+    """One warm jail for all workers, on its way before the first of them is forked."""
+    jail.start()
 
 
 def post_fork(_server: Any, worker: Any) -> None:

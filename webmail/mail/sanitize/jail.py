@@ -1,23 +1,11 @@
-"""Cleaning in a process that may be killed: a crash, a stall or a flood of memory ends that process and no other.
-
-A warm, single-threaded process (`cell`) forks one child for each job, so a job costs a few milliseconds and no thread
-of the caller is ever forked. A job travels as one end of a socket pair; many threads and forked processes may send at
-once. The warm process ends when the last holder of its line does.
-"""
+"""HTML cleaned in the jail, or here where it is small and simple: which of the two, and nothing else."""
 
 from __future__ import annotations
 
-import atexit
 import json
-import os
-import socket
-import subprocess
-import sys
-import threading
-import time
-from pathlib import Path
 from typing import Any, Literal
 
+from webmail import jail
 from webmail.mail.sanitize import layout, limits, structure
 from webmail.mail.sanitize.model import Formatted, Reading, Refusal, from_plain
 
@@ -28,94 +16,6 @@ _IN_PROCESS_TAGS = 4000
 _IN_PROCESS_ENTITIES = 2000
 _IN_PROCESS_REBUILT = 5000
 _IN_PROCESS_MATCHES = 200_000
-MAX_REPLY = 16 << 20
-
-_CELL = Path(__file__).with_name("cell.py")
-
-
-class _Line:
-    """The line to the warm process; started on first use, again after its death."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._socket: socket.socket | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-        self._owner = 0
-
-    def send(self, job: socket.socket) -> None:
-        """Hand over one end of a pair. Raises OSError when no warm process can be had."""
-        for _ in range(2):
-            line = self._connected()
-            try:
-                socket.send_fds(line, [b"j"], [job.fileno()])
-                return
-            except OSError:
-                self._forget(line)
-        raise OSError("no jail")
-
-    def _connected(self) -> socket.socket:
-        with self._lock:
-            if self._socket is None:
-                ours, theirs = socket.socketpair()
-                try:
-                    # -I: neither the environment nor the working folder may lend code to the jail.
-                    self._process = subprocess.Popen(
-                        [sys.executable, "-I", str(_CELL), str(theirs.fileno())],
-                        pass_fds=[theirs.fileno()],
-                        stdin=subprocess.DEVNULL,
-                        stdout=subprocess.DEVNULL,
-                        stderr=subprocess.DEVNULL,
-                        env={},
-                        start_new_session=True,
-                    )
-                except OSError:
-                    ours.close()
-                    raise
-                finally:
-                    theirs.close()
-                self._socket, self._owner = ours, os.getpid()
-            return self._socket
-
-    def _forget(self, line: socket.socket) -> None:
-        with self._lock:
-            if self._socket is line:
-                self._close()
-
-    def _close(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
-        process, self._process = self._process, None
-        if process is not None and self._owner == os.getpid():
-            try:
-                process.wait(timeout=2)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-    def stop(self) -> None:
-        """End the warm process of this process; the next job starts another."""
-        with self._lock:
-            self._close()
-
-    def after_fork(self) -> None:
-        self._lock = threading.Lock()  # the child may have been made while another thread held it
-        self._process = None
-
-
-_line = _Line()
-atexit.register(_line.stop)
-os.register_at_fork(after_in_child=_line.after_fork)
-
-
-def start() -> None:
-    """Warm the jail ahead of the first job; before a preloading server forks, so that its workers share one."""
-    _line._connected()
-
-
-def stop() -> None:
-    """End the warm process that this process started."""
-    _line.stop()
 
 
 def in_jail(
@@ -136,40 +36,16 @@ def in_jail(
     html = limits.slim(html)
     if len(html) > limits.MAX_BYTES:
         return Refusal("long")
-    bounds = {"cpu": cpu_seconds, "memory": memory_bytes, "wall": wall}
-    request = json.dumps({"name": function_name, "html": html, "options": options, "limits": bounds}).encode()
-    began = time.monotonic()
+    bounds = jail.Limits(cpu_seconds, memory_bytes, wall)
+    reply = jail.run(f"html.{function_name}", html.encode(), options, limits=bounds)
+    if isinstance(reply, jail.Refusal):
+        return Refusal("slow" if reply.code == "busy" else reply.code)
     try:
-        reply = _ask(request, wall)
         result = from_plain(json.loads(reply))
-    except TimeoutError:
-        return Refusal("slow")
-    except (OSError, ValueError, KeyError, TypeError):
-        return Refusal("slow" if time.monotonic() - began >= min(cpu_seconds, wall) else "crash")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Refusal("crash")
     refused = getattr(result, "refused", None)
     return Refusal(refused) if refused else result
-
-
-def _ask(request: bytes, wall: float) -> bytes:
-    """Send one job and read its answer. Raises TimeoutError, OSError; an empty answer means that the child died."""
-    ours, theirs = socket.socketpair()
-    with ours:
-        with theirs:
-            _line.send(theirs)
-        deadline = time.monotonic() + wall + 1  # the child ends itself at `wall`; the rest is for its start
-        ours.settimeout(wall + 1)
-        ours.sendall(request)
-        ours.shutdown(socket.SHUT_WR)
-        parts: list[bytes] = []
-        size = 0
-        while size <= MAX_REPLY:
-            ours.settimeout(max(0.001, deadline - time.monotonic()))
-            part = ours.recv(1 << 18)
-            if not part:
-                return b"".join(parts)
-            parts.append(part)
-            size += len(part)
-    raise OSError("reply too long")
 
 
 def safely(function_name: Name, html: str, **options: Any) -> Reading | Formatted | Refusal:
