@@ -182,7 +182,13 @@ def _worker_core(settings) -> Iterator[Flask]:
 @pytest.fixture
 def worker(_worker_core: Flask, monkeypatch: pytest.MonkeyPatch) -> Flask:
     """Lets jobs run in this process, as the worker's role."""
-    for module in ("workers.context", "workers.filing", "workers.sending", "workers.keeping"):
+    for module in (
+        "workers.context",
+        "workers.filing",
+        "workers.sending",
+        "workers.fetching",
+        "workers.keeping",
+    ):
         monkeypatch.setattr(f"{module}.core", lambda: _worker_core)
     return _worker_core
 

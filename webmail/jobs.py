@@ -1,7 +1,8 @@
 """Jobs by name. A job is a nudge, a row in Postgres is the work: losing, doubling or delaying a nudge harms nothing.
 
-Queues: `filing` (mail that came in) and `sending` (mail that leaves). Redis' client and RQ are half a second of import, paid by
-the first ring or ahead of it by `warm`, and not by every start of every process.
+Queues: `filing` (mail that came in), `sending` (mail that leaves) and `fetching` (what readers ask of strangers' servers, whose
+slowness delays nothing else). Redis' client and RQ are half a second of import, paid by the first ring or ahead of it by
+`warm`, and not by every start of every process.
 """
 
 import logging
@@ -16,8 +17,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # What each nudge runs, and where. Functions are named as text, so nothing below the edges imports a worker.
-FILE, SEND = "file", "send"
-_JOBS = {FILE: ("filing", "workers.filing.drain"), SEND: ("sending", "workers.sending.drain")}
+FILE, SEND, FETCH, UNSUBSCRIBE = "file", "send", "fetch", "unsubscribe"
+_JOBS = {
+    FILE: ("filing", "workers.filing.drain"),
+    SEND: ("sending", "workers.sending.drain"),
+    FETCH: ("fetching", "workers.fetching.drain_pictures"),
+    UNSUBSCRIBE: ("fetching", "workers.fetching.drain_unsubscriptions"),
+}
 _PENDING_SECONDS = 10
 
 

@@ -14,7 +14,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from webmail.db import Base, BigId, Stamp, StampNow, db
 
-FILE, SEND = "file", "send"
+FILE, SEND, FETCH, UNSUBSCRIBE = "file", "send", "fetch", "unsubscribe"
+KINDS = (FILE, SEND, FETCH, UNSUBSCRIBE)
 
 
 class Work(Base):
@@ -52,6 +53,19 @@ def add(kind: str, mailbox_id: int, item_id: int, delay: timedelta = timedelta(0
 _ADD = text(
     "INSERT INTO work (mailbox_id, kind, item_id, due_at) VALUES (:mailbox, :kind, :item, now() + :delay)"
 )
+
+
+def ask(kind: str, mailbox_id: int, item_id: int) -> None:
+    """Have work done now that may be there already: waiting work is due at once, with its tries before it; work that somebody
+    holds is left alone. Whoever holds it looks, before it finishes and under the row's lock, whether more was asked for."""
+    db.session.execute(_ASK, {"kind": kind, "mailbox": mailbox_id, "item": item_id})
+
+
+# DO UPDATE although nothing may change: it waits for whoever is about to finish the row, where DO NOTHING would see it still.
+_ASK = text("""
+    INSERT INTO work (mailbox_id, kind, item_id) VALUES (:mailbox, :kind, :item)
+        ON CONFLICT (mailbox_id, kind, item_id)
+        DO UPDATE SET due_at = now(), attempts = 0, parked_at = NULL, problem = '' WHERE work.lease IS NULL""")
 
 
 def claim(kind: str, limit: int, lease: timedelta) -> Sequence[Claim]:
@@ -118,7 +132,7 @@ _PARK = text(f"UPDATE work SET parked_at = now(), lease = NULL, problem = :probl
 
 def kinds_due() -> Sequence[str]:
     """Kinds that have due work: what the sweeper rings for."""
-    return [kind for kind in (FILE, SEND) if db.session.execute(_DUE, {"kind": kind}).scalar()]
+    return [kind for kind in KINDS if db.session.execute(_DUE, {"kind": kind}).scalar()]
 
 
 _DUE = text("SELECT EXISTS (SELECT 1 FROM work WHERE kind = :kind AND due_at <= now() AND parked_at IS NULL)")

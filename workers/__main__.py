@@ -1,4 +1,4 @@
-"""`python -m workers`: one parent that keeps three children alive: filing, sending, and the clock.
+"""`python -m workers`: one parent that keeps four children alive: filing, sending, fetching, and the clock.
 
 The parent imports everything and never opens a connection, so a child costs little and inherits nothing that two processes must
 not share. A child that dies is started again; SIGTERM lets running jobs finish.
@@ -20,10 +20,10 @@ from rq.queue import Queue
 from rq.serializers import JSONSerializer
 from sqlalchemy.exc import OperationalError
 
-from webmail import config, db, logs
+from webmail import config, db, jail, logs
 from webmail.errors import SettingError
 from webmail.sending.relay import RelaySettings
-from workers import filing, keeping, sending
+from workers import fetching, filing, keeping, sending
 from workers.context import core
 from workers.nudges import Horse, Nudge
 from workers.parents import die_with_parent
@@ -70,6 +70,7 @@ def _clock() -> None:
 CHILDREN: Mapping[str, Callable[[], None]] = {
     "filing": lambda: _queue("filing"),
     "sending": lambda: _queue("sending"),
+    "fetching": lambda: _queue("fetching"),
     "clock": _clock,
 }
 
@@ -113,9 +114,10 @@ def main() -> int:
     except (SettingError, ValueError) as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
-    log.debug("imported", extra={"modules": [filing.__name__, sending.__name__]})
+    log.debug("imported", extra={"modules": [filing.__name__, sending.__name__, fetching.__name__]})
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
+    jail.start()
     running = {_start(name): name for name in CHILDREN}
     log.info("ready", extra={"children": len(running)})
     born = dict.fromkeys(CHILDREN, time.monotonic())
