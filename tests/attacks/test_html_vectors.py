@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from webmail.mail.sanitize import formatted, plain, reading
+from webmail.mail.sanitize import formatted, plain, plain_reading, reading
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -160,7 +160,7 @@ def test_formatted_view_holds_no_active_part(part):
     "part", [0, *(pytest.param(part, marks=pytest.mark.slow) for part in range(1, PARTS))]
 )
 def test_as_plain_text_every_vector_is_text(part):
-    allowed = {"p", "br", "blockquote", "a"}
+    allowed = {"p", "br", "blockquote", "a", "pre"}
     for row in rows(part):
         began = time.process_time()
         html = plain(row["html"])
@@ -182,3 +182,32 @@ def test_no_remote_marker_is_left_where_it_could_be_fetched(part):
             for element in tree(html).iter():
                 for name, value in element.attrib.items():
                     assert name in ("href", "alt", "title") or marker not in value, (row["id"], name)
+
+
+@pytest.mark.parametrize(
+    "part", [0, *(pytest.param(part, marks=pytest.mark.slow) for part in range(1, PARTS))]
+)
+def test_every_part_is_whole_by_itself(part):
+    """Parts may be put into elements of their own, so none may close or leave open what it did not open."""
+    for row in rows(part):
+        for result in (reading(row["html"]), plain_reading(row["html"])):
+            assert "".join(item.html for item in result.parts) == result.html, row["id"]
+            for item in result.parts:
+                opened: list[str] = []
+                for slash, name in re.findall(r"<(/?)([a-z0-9]+)[^>]*>", item.html):
+                    if slash:
+                        assert opened.pop() == name, row["id"]
+                    elif name not in ("br", "hr"):
+                        opened.append(name)
+                assert opened == [], row["id"]
+
+
+@pytest.mark.parametrize(
+    "part", [0, *(pytest.param(part, marks=pytest.mark.slow) for part in range(1, PARTS))]
+)
+def test_vectors_quoted_as_history_are_no_less_clean(part):
+    for row in rows(part):
+        html = f'<p>Yes.</p><div class="moz-cite-prefix">Ann wrote:</div><blockquote type="cite">{row["html"]}</blockquote>'
+        result = reading(html, link_prefix=None)
+        check(result.html, READING, READING_ATTRIBUTES, set(), "none")
+        assert "".join(item.html for item in result.parts) == result.html, row["id"]

@@ -1,10 +1,13 @@
 """Plain text as HTML: escaped first, linked by tokens, nothing invisible left."""
 
+import re
 import time
+from html import escape
 
 import pytest
 
 from webmail.mail.sanitize import plain, plain_reading
+from webmail.mail.text import unflow
 
 REL = ' rel="noopener noreferrer nofollow ugc"'
 
@@ -88,3 +91,85 @@ def test_linear(piece):
 
     cost(1000)
     assert cost(200_000) < 2.5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "+----+----+\n| a  | b  |\n+----+----+",
+        "Name      Size     Date\nfoo.txt   12       1 Sep\nbar.txt   9999     2 Sep",
+        " /\\_/\\\n( o.o )\n > ^ <",
+        "┌───┐\n│ a │\n└───┘",
+        "def f(x):\n    if (x):\n        return 1;\n",
+        "diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n-old\n+new <b>",
+    ],
+)
+def test_drawings_tables_and_code_keep_their_columns(text):
+    html = plain(text)
+    assert html == "<pre>" + escape(text.rstrip(), quote=False) + "</pre>\n"
+
+
+def test_a_quoted_table_stays_one():
+    assert plain("> | a | b |\n> +---+---+\n> | c | d |").startswith(
+        "<blockquote><pre>| a | b |\n+---+---+\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A sentence.  Two spaces.\nAnother line here.",
+        "- item one\n- item two\n  continued",
+        "Dear Ann,\n   indented\n   second line",
+        "https://a.example/x\nhttps://b.example/y",
+        "one line   with a gap",
+        "Hello :-)\nBye ;-)",
+    ],
+)
+def test_prose_is_not_drawn(text):
+    assert "<pre>" not in plain(text)
+
+
+def test_links_work_in_drawings():
+    html = plain("a      https://a.example/x\nbb     https://a.example/y")
+    assert html.startswith(f'<pre>a      <a href="https://a.example/x"{REL}>')
+
+
+@pytest.mark.parametrize(
+    "text", ["שלום <world>\nمرحبا", "hello שלום 123", "👩‍👩‍👧 👍🏽 🇩🇪", "日本語の文章、です。", "e\u0301 ﬁ ẞ"]
+)
+def test_scripts_and_emoji_are_left_as_written(text):
+    assert plain(text) == "<p>" + escape(text, quote=False).replace("\n", "<br>") + "</p>\n"
+
+
+def test_a_link_ends_before_wide_punctuation_and_takes_its_script():
+    result = plain_reading("見て https://例え.jp/ア。")
+    assert result.links[0].url == "https://xn--r8jz45g.jp/%E3%82%A2"
+    assert result.html.endswith("</a>。</p>\n")
+
+
+@pytest.mark.parametrize("text", ["word " * 20_000, "x" * 100_000, "https://a.example/" + "y" * 100_000])
+def test_one_line_of_100_kilobytes(text):
+    began = time.process_time()
+    html = plain(text)
+    assert time.process_time() - began < 0.5
+    assert len(re.sub(r"<[^>]*>", "", html).strip()) == len(text.rstrip())
+
+
+@pytest.mark.parametrize(
+    ("flowed", "delsp", "html"),
+    [
+        ("one \ntwo\n\nthree", False, "<p>one two</p>\n<p>three</p>\n"),
+        ("日本 \n語", True, "<p>日本語</p>\n"),
+        ("> a \n> b\nc", False, "<blockquote><p>a b</p>\n</blockquote><p>c</p>\n"),
+        (" > no quote", False, "<p>&nbsp;&gt; no quote</p>\n"),
+        ("a\n-- \nb", False, "<p>a<br>--<br>b</p>\n"),
+        (
+            "see https://a.example/ \nnow",
+            False,
+            f'<p>see <a href="https://a.example/"{REL}>https://a.example/</a> now</p>\n',
+        ),
+    ],
+)
+def test_flowed_text_is_joined(flowed, delsp, html):
+    assert plain(unflow(flowed, delsp)) == html

@@ -165,9 +165,9 @@ def test_nothing_is_lost(lines):
 )  # fmt: skip
 def test_all_of_it_is_linear(text):
     for work in (fold_quotes, unflow, flow, lambda one: quote(one, "")):
-        begun = time.monotonic()
+        begun = time.process_time()
         work(text)
-        assert time.monotonic() - begun < 3
+        assert time.process_time() - begun < 3
 
 
 def test_quote_depth_is_bounded():

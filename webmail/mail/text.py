@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from webmail.mail.introductions import bar, introduction, is_header_block, is_rule, may_introduce
+
 WIDTH: Final = 72  # columns of flowed text; RFC 3676 section 4.2 says 78 at most
 _MAX_DEPTH: Final = 100  # more ">" than this are text
 
@@ -38,7 +40,7 @@ def quote(text: str, who_line: str) -> str:
     return f"{who_line}\n{quoted}" if who_line else quoted
 
 
-def _depth(line: str) -> tuple[int, str]:
+def depth_of(line: str) -> tuple[int, str]:
     """Quote level of a line and the rest of it, as people write them: "> > a" and ">> a" are both two deep."""
     marks = _QUOTE_MARKS.match(line)
     if not marks:
@@ -86,7 +88,7 @@ def flow(text: str, width: int = WIDTH) -> str:
     with ">" is a quote of that depth. A word longer than a line stays whole."""
     out: list[str] = []
     for line in text.split("\n"):
-        depth, body = _depth(line) if line.startswith(">") else (0, line)
+        depth, body = depth_of(line) if line.startswith(">") else (0, line)
         if body == "-- ":
             out.append(">" * depth + (" " if depth else "") + body)
             continue
@@ -113,53 +115,6 @@ def _wrapped(body: str, width: int) -> list[str]:
     return lines
 
 
-# "On <date>, <person> wrote:" and its like. Each begins and ends as given, on one line or two, with something like a date or an
-# address between.
-_WROTE: Final = (
-    (("on ", "at ", "in "), ("wrote:", "writes:", "said:")),
-    (("am ", "on ", "um "), ("schrieb:", "schrieben:", "geschrieben:")),
-    (("le ", "on "), ("a écrit :", "a écrit:", "écrit :", "écrit:", "a ecrit :")),
-    (("el ", "en "), ("escribió:", "escribio:", "escribió :")),
-    (("em ", "a ", "no dia "), ("escreveu:", "escreveu :")),
-    (("il ", "in data ", "on "), ("ha scritto:", "scrive:", "scritto:")),
-    (("op ",), ("schreef:", "het volgende geschreven:")),
-    (("den ", "på ", "on "), ("skrev:", "skreiv:", "følgende:")),
-    (("w dniu ", "dnia ", "dn. "), ("napisał:", "napisał(a):", "napisała:", "pisze:")),
-    (("dne ", "dňa "), ("napsal:", "napsal(a):", "napísal:", "napísal(a):")),
-    (("în ", "pe "), ("a scris:",)),
-    (("vào ",), ("đã viết:",)),
-    (("pada ",), ("menulis:",)),
-)
-_WROTE_ENDS: Final = (  # enough by themselves where the line holds an address or a year
-    "wrote:", "schrieb:", "a écrit :", "a écrit:", "escribió:", "escreveu:", "ha scritto:", "schreef:", "skrev:", "kirjoitti:",
-    "napisał(a):", "пишет:", "писал:", "писал(а):", "написал:", "написал(а):", "пише:", "yazdı:", "írta:", "έγραψε:",
-    "写道：", "写道:", "寫道：", "寫道:", "のメール:", "님이 작성:", "wrote :", "написав:", "כתב:", "كتب:", "ने लिखा:", ">:",
-)  # fmt: skip
-# "Am <date> schrieb <person>:"
-_VERBS: Final = (" schrieb ", " skrev ", " schreef ", " napisał ", " napsal ")
-_ALL_ENDS: Final = (*_WROTE_ENDS, *(end for _, ends in _WROTE for end in ends))
-_HINT = re.compile(r"[12][0-9]{3}|[0-9]{1,2}[:.][0-9]{2}|[^\s@]{1,64}@[^\s@]{1,64}")
-_BARS = """
-    original message|forwarded message|original appointment|begin forwarded message|reply message|ursprüngliche nachricht|
-    weitergeleitete nachricht|originalnachricht|message d'origine|message original|message transféré|mensaje original|
-    mensaje reenviado|mensagem original|mensagem encaminhada|messaggio originale|messaggio inoltrato|oorspronkelijk bericht|
-    doorgestuurd bericht|ursprungligt meddelande|oprindelig meddelelse|opprinnelig melding|alkuperäinen viesti|
-    oryginalna wiadomość|wiadomość oryginalna|původní zpráva|исходное сообщение|пересылаемое сообщение|orijinal mesaj|
-    eredeti üzenet|原始邮件|转发邮件|原始郵件|元のメッセージ|원본 메시지
-"""
-_BAR_TITLES: Final = frozenset(one.strip() for one in _BARS.split("|"))
-_FIELD = re.compile(r"[*_ ]{0,3}([^\s:*][^:*]{0,24}?)[*_ ]{0,3}[:：][*_ ]{0,3}\S?")
-_FROMS = "from von de da van från fra lähettäjä od kimden от від feladó από 发件人 寄件者 差出人 보낸사람"
-_FROM: Final = frozenset(_FROMS.split())
-_SENTS = """
-    sent date gesendet datum envoyé enviado fecha data inviato verzonden skickat sendt lähetetty wysłano odesláno gönderildi
-    отправлено дата надіслано küldve 发送时间 日期 送信日時 보낸날짜
-    to an à para a aan till til do kime кому címzett 收件人 宛先 받는사람
-    subject betreff objet asunto assunto oggetto onderwerp ämne emne aihe temat předmět konu тема tárgy 主题 主旨 件名 제목
-"""
-_SENT: Final = frozenset(_SENTS.split())
-
-
 def fold_quotes(text: str) -> list[Block]:
     """Split a message into what is new, what it quotes, and the signature, so that a view can fold the last two.
 
@@ -180,21 +135,21 @@ class _Folder:
     def blocks(self) -> list[Block]:
         at = 0
         # An introduction ends in one of few words, two lines further at most: no other line is worth a closer look.
-        ends = (n for n, line in enumerate(self.lines) if _may_introduce(line))
+        ends = (n for n, line in enumerate(self.lines) if may_introduce(line))
         soon = {n - back for n in ends for back in (0, 1, 2)}
         while at < len(self.lines):
             line = self.lines[at]
-            depth, body = _depth(line)
+            depth, body = depth_of(line)
             if depth:
                 self._add("quote", depth, body)
             elif not line.strip():
                 self.held.append("")
-            elif (
-                ":" in line or "：" in line or line.lstrip().startswith(("--", "__"))
-            ) and self._starts_old_mail(at):
+            elif _stands_out(line) and (
+                bar(line) or is_header_block(self.lines, at, begins=self._begins(at))
+            ):
                 self._rest(at)
                 break
-            elif (at in soon) and (length := self._introduction(at)):
+            elif at in soon and (length := self._introduction(at)):
                 for one in self.lines[at : at + length]:
                     self._add("quote", 1, one)
                 at += length
@@ -224,66 +179,21 @@ class _Folder:
     def _rest(self, at: int) -> None:
         """What stands below the headers of an old mail is one quote; marks in it are one level deeper."""
         for line in self.lines[at:]:
-            depth, body = _depth(line)
+            depth, body = depth_of(line)
             self._add("quote", depth + 1, body) if line.strip() else self.held.append("")
 
-    def _starts_old_mail(self, at: int) -> bool:
-        line = self.lines[at]
-        if _is_bar(line):
-            return True
-        if self._field(at) not in _FROM or (
-            at and self.lines[at - 1].strip() and not _is_rule(self.lines[at - 1])
-        ):
-            return False
-        return sum(self._field(at + n) in _SENT for n in range(1, 5)) >= 2
-
-    def _field(self, at: int) -> str:
-        if at >= len(self.lines):
-            return ""
-        match = _FIELD.match(self.lines[at][:100])
-        return match[1].strip().lower() if match else ""
+    def _begins(self, at: int) -> bool:
+        return at == 0 or not self.lines[at - 1].strip() or is_rule(self.lines[at - 1])
 
     def _introduction(self, at: int) -> int:
         """How many lines, from here, say who wrote the quote that follows; 0: none do."""
-        joined = ""
-        for length in (1, 2, 3):
-            line = self.lines[at + length - 1].strip() if at + length <= len(self.lines) else ""
-            if not line or line.startswith(">") or len(joined) > 300:
-                return 0
-            joined = f"{joined} {line}".strip()[:400]
-            if _may_introduce(line) and _is_introduction(joined, length):
-                return length if self._quote_follows(at + length) or _is_dated(joined) else 0
-        return 0
+        length, plainly = introduction(self.lines, at)
+        return length if length and (plainly or self._quote_follows(at + length)) else 0
 
     def _quote_follows(self, at: int) -> bool:
         return any(line.startswith(">") for line in self.lines[at : at + 3])
 
 
-def _is_bar(line: str) -> bool:
-    """-----Original Message-----, in the languages that Outlook and its kind speak."""
-    title = line[:200].strip()
-    inner = title.strip("-_ ").lower()
-    return title.startswith(("--", "__")) and (inner in _BAR_TITLES or inner.startswith("forwarded by "))
-
-
-def _is_rule(line: str) -> bool:
-    return len(line) < 200 and not line.strip().strip("_-=*")
-
-
-def _may_introduce(line: str) -> bool:
-    tail = line[-120:].rstrip().lower()
-    return tail.endswith(_ALL_ENDS) or (tail.endswith(":") and any(verb in tail for verb in _VERBS))
-
-
-def _is_introduction(line: str, length: int) -> bool:
-    lower = line.lower()
-    starts = any(
-        lower.startswith(begin) and (lower.endswith(end) or any(v in lower for v in _VERBS))
-        for begin, end in _WROTE
-    )
-    return (starts or (length == 1 and lower.endswith(_WROTE_ENDS))) and bool(_HINT.search(line))
-
-
-def _is_dated(line: str) -> bool:
-    """So plainly an introduction that the quote below it needs no marks: a year and an address or a time."""
-    return len(_HINT.findall(line)) >= 2
+def _stands_out(line: str) -> bool:
+    """A quick look that most lines do not pass: whether a line could begin the headers of an old mail."""
+    return ":" in line or "：" in line or line.lstrip().startswith(("--", "__"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from webmail.mail.sanitize import urls
+from webmail.mail.sanitize import trackers, urls
 from webmail.mail.sanitize.tree import Node
 
 MAX_ALT = 200
@@ -13,12 +13,6 @@ _STYLE_SIZE = re.compile(r"(?:^|;)\s*(width|height)\s*:\s*(\d{1,5})(?:\.\d+)?\s*
 _HIDDEN = re.compile(
     r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|mso-hide\s*:\s*all"
     r"|opacity\s*:\s*0*(?:\.0*)?\s*(?:;|!|$)|max-height\s*:\s*0(?:px)?\s*(?:;|!|$))",
-    re.IGNORECASE,
-)
-# Paths under which the common sending services count openings.
-_WATCHING = re.compile(
-    r"/(?:wf/open|e/o/|o\.gif|open\.(?:aspx|gif|php|html?)|track(?:ing)?/open|emailopen|email_opens?|imp(?:ression)?\.gif"
-    r"|pixel(?:\.(?:gif|png|php))?(?:[/?]|$)|beacon(?:[/.?]|$)|open(?:/|\?|$)|ss/o/|ea/\w+/o|gif\.gif|1x1|trk(?:/|\?|$)|q/[\w-]{20,})",
     re.IGNORECASE,
 )
 _REMOTE_STYLE = re.compile(r"url\(\s*['\"]?\s*((?:https?:)?//[^\s'\")]{1,2000})", re.IGNORECASE)
@@ -72,7 +66,9 @@ class Images:
         address = self.remote(source)
         small = tiny(attrs) or unseen or hidden(attrs)
         if address is not None:
-            watching = small or (not alt_text(attrs) and _WATCHING.search(address.url) is not None)
+            sized = any(side is not None for side in size(attrs))  # and not tiny
+            worded = bool(alt_text(attrs))
+            watching = small or trackers.is_tracker(address.url, address.host, worded=worded, sized=sized)
             (self.trackers if watching else self.blocked).add(address.host)
             small = watching
         if not small:

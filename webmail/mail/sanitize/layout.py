@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 import css_inline
 
-from webmail.mail.sanitize import images, limits, styles, tree, walls
+from webmail.mail.sanitize import grounds, images, limits, styles, tree, walls
 from webmail.mail.sanitize.images import Images
 from webmail.mail.sanitize.links import Links, Target
 from webmail.mail.sanitize.model import Formatted, Image
@@ -46,12 +46,12 @@ _RULE_OF = {
 _RENAMED = {"option": "div", "listing": "pre"}
 _PLACEHOLDER = "display:inline-block;border:1px dashed #999999;color:#555555;font-size:12px;vertical-align:top;max-width:100%"
 _BASE_STYLE = (
-    "html{color-scheme:light}body{margin:8px;background:#fff;color:#222;font:15px/1.45 system-ui,sans-serif;"
+    "html{color-scheme:light}body{margin:8px;background:#fff;color:#000;font:15px/1.45 system-ui,sans-serif;"
     "overflow-wrap:break-word}img{max-width:100%}img:not([height]){height:auto}pre{white-space:pre-wrap}"
     "blockquote{margin:0 0 0 8px;padding-left:8px;border-left:2px solid #ccc}"
     # A page made 600 px wide still fits a telephone.
-    "@media(max-width:639px){table,tbody,tr,td,th,div,img,span{max-width:100%!important;min-width:0!important}"
-    "table[width],table[style*=width]{width:100%!important}td,th{width:auto!important}img{height:auto!important}"
+    "@media(max-width:639px){body{margin:4px}body *{max-width:100%!important;min-width:0!important}"
+    "table[width],table[style*=width]{width:100%!important}td,th,center{width:auto!important}img{height:auto!important}"
     "span[style*=dashed]{display:block!important;width:auto!important;height:auto!important;min-height:24px}}"
 )
 
@@ -158,7 +158,9 @@ class _Writer:
     def write(self, markup: str) -> str:
         out: list[str] = []
         depth = 0
-        for slash, tag, source, text in tree.tokens(markup):
+        tokens = tree.tokens(markup)
+        lost = grounds.lost(tokens)
+        for number, (slash, tag, source, text) in enumerate(tokens):
             if not tag:
                 out.append(text)
                 if self.open_links and self.open_links[-1] is not None:
@@ -176,6 +178,8 @@ class _Writer:
                 out.append(f"</{tag}>")
                 continue
             attrs = tree.attributes(source)
+            if number in lost:
+                attrs["style"] = f"{attrs.get('style', '')};background-color:{lost[number]}"
             if tag == "a":
                 out.append(self._link(attrs))
             elif tag == "img":
@@ -196,8 +200,10 @@ class _Writer:
             ):
                 out.append(f' {name}="{escape(value.strip())}"')
         style = attrs.get("style", "")
-        if tag == "div" and "bgcolor" in attrs:  # the page's own colour, from its body
-            style = f"background-color:{attrs['bgcolor']};{style}"
+        if tag == "div":  # the page's own colours, from its body
+            for name, here in (("bgcolor", "background-color"), ("text", "color")):
+                if name in attrs:
+                    style = f"{here}:{attrs[name]};{style}"
         if style:
             style = styles.clean(style)
             if style:

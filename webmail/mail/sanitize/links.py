@@ -15,6 +15,11 @@ _LOOKS_LIKE_URL = re.compile(
 _FILE_ENDINGS = words(
     "pdf doc docx xls xlsx ppt pptx odt ods txt csv jpg jpeg png gif html htm js py md zip json xml"
 )
+_SHORTENERS = words(
+    "bit.ly bitly.com j.mp tinyurl.com t.co goo.gl ow.ly is.gd v.gd buff.ly rebrand.ly cutt.ly rb.gy tiny.cc shorturl.at t.ly "
+    "lnkd.in fb.me s.id qr.ae adf.ly bl.ink short.io soo.gd clck.ru u.to vk.cc dlvr.it trib.al "
+    "tiny.one urlz.fr x.gd amzn.to spr.ly po.st snip.ly kutt.it shrtco.de 1url.com dub.sh"
+)
 
 
 class Target:
@@ -66,11 +71,16 @@ class Links:
         return target.address.url if self.prefix is None else f"{self.prefix}{target.number}"
 
     def finish(self) -> tuple[Link, ...]:
-        return tuple(
-            Link(item.number, item.address.url, item.address.host, words, misleads(words, item.address))
-            for item in self._by_url.values()
-            for words in (" ".join(item.text.split())[:MAX_TEXT],)
-        )
+        return tuple(map(_told, self._by_url.values()))
+
+
+def _told(target: Target) -> Link:
+    address, words = target.address, " ".join(target.text.split())[:MAX_TEXT]
+    elsewhere = names_another(words, address)
+    short = address.host.lower().removeprefix("www.") in _SHORTENERS
+    warning = address.note if address.note in ("userinfo", "lookalike") else ""
+    warning = warning or ("text" if elsewhere else "") or address.note or ("short" if short else "")
+    return Link(target.number, address.url, address.host, words, elsewhere or address.odd, warning)
 
 
 def shows(text: str, host: str) -> bool:
@@ -86,10 +96,8 @@ def shows(text: str, host: str) -> bool:
     return False
 
 
-def misleads(text: str, address: urls.Address) -> bool:
+def names_another(text: str, address: urls.Address) -> bool:
     """Whether the words name one host and the link leads to another."""
-    if address.odd:
-        return True
     for word in text.split()[:20]:
         found = _LOOKS_LIKE_URL.fullmatch(word.strip("<>()[]{}\"'.,;!"))
         if found is None or (found[1].rpartition(".")[2].lower() in _FILE_ENDINGS and "/" not in word):

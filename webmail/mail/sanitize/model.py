@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-VERSION = 1
+VERSION = 2
 """Part of every stored result's key: raise it whenever the output for any input can change."""
 
 
@@ -20,14 +20,21 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One distinct target. `url` is canonical ASCII (http, https or mailto), `host` is for people: Unicode where
-    that cannot deceive, punycode otherwise, an address for mailto. `mismatch`: the words look like another host."""
+    """One distinct target. `url` is canonical ASCII (http, https or mailto), `host` is for people: Unicode where that cannot
+    deceive, punycode otherwise, an address for mailto. `mismatch`: the words look like another host, or a user name stands
+    before it.
+
+    `warning` is the gravest thing that people should know before they follow it, or empty: "text" (its words name another
+    host), "userinfo" (what looks like the host is a user name), "lookalike" (letters of several scripts, or of one that is
+    made to be mistaken), "address" (a bare IP address), "port" (not the usual one), "short" (a shortening service, so the
+    true target is not known)."""
 
     number: int
     url: str
     host: str
     text: str
     mismatch: bool
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +48,18 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A run of the reading view, well-formed by itself. `quoted`: history that a page may fold."""
+
+    html: str
+    quoted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
-    """The reading view. `images` counts pictures that carry meaning (shown as their alt text); `trackers` and
-    `blocked` are sorted host names: tracking pixels, and other remote parts that were left out."""
+    """The reading view. The `parts` joined are `html`; at most one of them is quoted. `images` counts pictures that carry
+    meaning (shown as their alt text); `trackers` and `blocked` are sorted host names: tracking pixels, and other remote parts
+    that were left out."""
 
     html: str
     links: tuple[Link, ...] = ()
@@ -51,6 +67,7 @@ class Reading:
     trackers: tuple[str, ...] = ()
     blocked: tuple[str, ...] = ()
     refused: str | None = None
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +89,10 @@ def words(text: str) -> frozenset[str]:
 
 
 def to_plain(result: Reading | Formatted | Refusal) -> dict[str, Any]:
-    return {"kind": type(result).__name__, **asdict(result)}
+    told = {"kind": type(result).__name__, **asdict(result)}
+    if told.get("parts"):
+        del told["html"]  # it is the parts, joined
+    return told
 
 
 def from_plain(data: Mapping[str, Any]) -> Reading | Formatted | Refusal:
@@ -83,6 +103,11 @@ def from_plain(data: Mapping[str, Any]) -> Reading | Formatted | Refusal:
             fields[key] = tuple(fields[key])
     if "links" in fields:
         fields["links"] = tuple(Link(**link) for link in fields["links"])
+    if fields.get("parts"):
+        fields["parts"] = tuple(Part(**part) for part in fields["parts"])
+        fields["html"] = "".join(part.html for part in fields["parts"])
+    elif data["kind"] == "Reading":
+        fields["parts"] = ()
     if data["kind"] == "Formatted":
         fields["images"] = tuple(Image(**image) for image in fields["images"])
         return Formatted(**fields)

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from webmail.mail.sanitize import limits, tables, tree, walls
+from webmail.mail.sanitize import folding, limits, lists, parting, tables, tree, walls
 from webmail.mail.sanitize.images import Images, alt_text, hidden
 from webmail.mail.sanitize.inline import Run, Wrapper, blank
 from webmail.mail.sanitize.links import Links, Target
-from webmail.mail.sanitize.model import Reading, words
+from webmail.mail.sanitize.model import Part, Reading, words
 from webmail.mail.sanitize.tree import Node
 
 MAX_QUOTES = 8
 MAX_TABLES = 3
 """Data tables nest no deeper; what lies below reads on as blocks."""
-
-Block = tuple[str, str]
-"""(element name, markup); for a paragraph the markup is without its `<p>`."""
 
 _INLINE = {
     "b": "strong",
@@ -60,24 +57,18 @@ def reduce(html: str, link_prefix: str | None) -> Reading:
     walker.visit(tree.parse(tree.canonical(html)))
     walker.flush()
     images = walker.images
+    # Each part passes the walls alone, so that each is well-formed alone.
+    parts = tuple(
+        Part(walls.reading(markup, link_prefix), quoted) for markup, quoted in parting.parts(walker.blocks)
+    )
     return Reading(
-        html=walls.reading(join(walker.blocks), link_prefix),
+        html="".join(part.html for part in parts),
         links=walker.links.finish(),
         images=images.meaningful,
         trackers=tuple(sorted(images.trackers)),
         blocked=tuple(sorted((images.blocked - images.trackers) | walker.links.refused)),
+        parts=parts,
     )
-
-
-def join(blocks: list[Block]) -> str:
-    return "\n".join(f"<p>{markup}</p>" if name == "p" else markup for name, markup in blocks)
-
-
-def inner(blocks: list[Block]) -> str:
-    """Content of a list item or cell: a lone leading paragraph needs no `<p>`."""
-    if blocks and blocks[0][0] == "p" and all(name != "p" for name, _ in blocks[1:]):
-        return blocks[0][1] + "".join(markup for _, markup in blocks[1:])
-    return "".join(f"<p>{markup}</p>" if name == "p" else markup for name, markup in blocks)
 
 
 class Walker:
@@ -86,13 +77,14 @@ class Walker:
     def __init__(self, links: Links) -> None:
         self.links = links
         self.images = Images()
-        self.blocks: list[Block] = []
+        self.blocks: list[parting.Block] = []
         self.run = Run(links)
         self.wrappers: tuple[Wrapper, ...] = ()
         self.quotes = 0
         self.tables = 0
         self.keep_lines = False
         self.heading = False
+        self.mark: folding.Mark = ""
         self.after: Target | None = None  # the link that ended just before
         self.picture: tuple[str, tuple[Wrapper, ...]] | None = None  # the picture that came just before
 
@@ -129,6 +121,25 @@ class Walker:
         if hidden(node.attrs):
             self.images.note_hidden(node)
             return
+        if (
+            "class" in node.attrs or "id" in node.attrs or node.tag == "blockquote"
+        ) and self.mark != "history":
+            mark = folding.mark_of(node.tag, node.attrs)
+            inside = node.tag in _INLINE or node.tag in _PLAIN_INLINE or node.tag == "a"
+            if mark and mark != self.mark and (mark == "history" or not inside):
+                self._marked(node, mark)
+                return
+        self._element(node)
+
+    def _marked(self, node: Node, mark: folding.Mark) -> None:
+        self.flush()
+        before, self.mark = self.mark, mark
+        self._element(node)
+        self.flush()
+        if mark != "history":  # that goes on to the end
+            self.mark = before
+
+    def _element(self, node: Node) -> None:
         handler = _HANDLERS.get(node.tag)
         if handler is not None:
             handler(self, node)
@@ -142,9 +153,12 @@ class Walker:
             self.flush()
 
     def flush(self) -> None:
-        self.blocks.extend(("p", markup) for markup in self.run.paragraphs())
+        self.blocks.extend(("p", markup, self.mark) for markup in self.run.paragraphs())
 
-    def collect(self, node: Node) -> list[Block]:
+    def add(self, name: str, markup: str) -> None:
+        self.blocks.append((name, markup, self.mark))
+
+    def collect(self, node: Node) -> list[parting.Block]:
         """The blocks of a container's content."""
         self.flush()
         outer, self.blocks = self.blocks, []
@@ -196,17 +210,15 @@ class Walker:
     def rule(self, node: Node) -> None:
         self.flush()
         if self.blocks and self.blocks[-1][0] != "hr":
-            self.blocks.append(("hr", "<hr>"))
+            self.add("hr", "<hr>")
 
     def head(self, node: Node) -> None:
         self.heading, before = True, self.heading
         blocks = self.collect(node)
         self.heading = before
-        if blocks and all(name == "p" for name, _ in blocks):
+        if blocks and all(block[0] == "p" for block in blocks):
             name = _HEADINGS[node.tag]
-            self.blocks.append(
-                (name, f"<{name}>" + "<br>".join(markup for _, markup in blocks) + f"</{name}>")
-            )
+            self.add(name, f"<{name}>" + "<br>".join(block[1] for block in blocks) + f"</{name}>")
         else:
             self.blocks.extend(blocks)
 
@@ -222,7 +234,7 @@ class Walker:
             self.flush()
             return
         self.text_for_links(text)
-        self.blocks.append(("pre", "<pre>" + _escape_pre(text) + "</pre>"))
+        self.add("pre", "<pre>" + _escape_pre(text) + "</pre>")
 
     def text_for_links(self, text: str) -> None:
         for wrapper in self.wrappers:
@@ -236,62 +248,17 @@ class Walker:
         if self.quotes >= MAX_QUOTES:
             self.blocks.extend(blocks)
         elif blocks:
-            self.blocks.append(("blockquote", f"<blockquote>{join(blocks)}</blockquote>"))
-
-    def listing(self, node: Node) -> None:
-        name = "ol" if node.tag == "ol" else "ul"
-        self.flush()
-        items: list[str] = []
-        loose = Node("li", {})
-        for kid in [*node.kids, Node("li", {})]:
-            if isinstance(kid, Node) and (
-                kid.tag == "li" or (kid.tag in ("ul", "ol") and items and not loose.kids)
-            ):
-                if loose.kids:
-                    items.append(inner(self.collect(loose)))
-                    loose = Node("li", {})
-                if hidden(kid.attrs):
-                    self.images.note_hidden(kid)
-                elif kid.tag == "li":
-                    items.append(inner(self.collect(kid)))
-                else:
-                    items[-1] += inner(self.collect(Node("li", {}) if not kid.kids else _holder(kid)))
-            elif isinstance(kid, Node) or not blank(kid):
-                loose.kids.append(kid)
-        items = [item for item in items if item]
-        if items:
-            start = node.attrs.get("start", "")
-            first = (
-                f' start="{int(start)}"'
-                if name == "ol" and start.isascii() and start.isdigit() and len(start) < 6
-                else ""
-            )
-            self.blocks.append(
-                (name, f"<{name}{first}>" + "".join(f"<li>{item}</li>" for item in items) + f"</{name}>")
-            )
-
-    def definitions(self, node: Node) -> None:
-        self.flush()
-        parts: list[str] = []
-        for kid in node.kids:
-            if isinstance(kid, str) and blank(kid):
-                continue
-            name = kid.tag if isinstance(kid, Node) and kid.tag in ("dt", "dd") else "dd"
-            content = inner(self.collect(kid if isinstance(kid, Node) and kid.tag == name else _holder(kid)))
-            if content:
-                parts.append(f"<{name}>{content}</{name}>")
-        if parts:
-            self.blocks.append(("dl", "<dl>" + "".join(parts) + "</dl>"))
+            self.add("blockquote", f"<blockquote>{parting.join(blocks)}</blockquote>")
 
     def table(self, node: Node) -> None:
         self.flush()
         rows = tables.rows(node)
         if self.tables < MAX_TABLES and tables.is_data(node, rows):
             self.tables += 1
-            markup = tables.printed(rows, lambda cell: inner(self.collect(cell)))
+            markup = tables.printed(rows, lambda cell: parting.inner(self.collect(cell)))
             self.tables -= 1
             if markup:
-                self.blocks.append(("table", markup))
+                self.add("table", markup)
             return
         for row in rows:
             if hidden(row.attrs):
@@ -300,22 +267,16 @@ class Walker:
             cells = [self._cell(cell) for cell in row.kids if isinstance(cell, Node)]
             filled = [blocks for blocks in cells if blocks]
             if tables.reads_as_line(filled):
-                self.blocks.append(("p", tables.as_line(filled)))
+                self.add("p", tables.as_line(filled))
             else:
                 for blocks in filled:
                     self.blocks.extend(blocks)
 
-    def _cell(self, cell: Node) -> list[Block]:
+    def _cell(self, cell: Node) -> list[parting.Block]:
         if hidden(cell.attrs):
             self.images.note_hidden(cell)
             return []
         return self.collect(cell)
-
-
-def _holder(kid: Node | str) -> Node:
-    holder = Node("div", {})
-    holder.kids.append(kid)
-    return holder
 
 
 def _plain_text(node: Node) -> str:
@@ -341,11 +302,11 @@ _HANDLERS: dict[str, Callable[[Walker, Node], None]] = {
     "pre": Walker.pre,
     "listing": Walker.pre,
     "blockquote": Walker.quote,
-    "ul": Walker.listing,
-    "ol": Walker.listing,
-    "menu": Walker.listing,
-    "dir": Walker.listing,
-    "dl": Walker.definitions,
+    "ul": lists.listing,
+    "ol": lists.listing,
+    "menu": lists.listing,
+    "dir": lists.listing,
+    "dl": lists.definitions,
     "table": Walker.table,
     **dict.fromkeys(_HEADINGS, Walker.head),
 }

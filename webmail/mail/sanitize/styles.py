@@ -108,7 +108,13 @@ def clean(style: str) -> str:
         return ""
     out: dict[str, str] = {}
     for item in tinycss2.parse_blocks_contents(style, skip_comments=True, skip_whitespace=True):
-        if item.type != "declaration" or item.lower_name not in PROPERTIES:
+        if item.type != "declaration":
+            continue
+        if item.lower_name in ("background", "background-image"):
+            shade = _shade(item.value)
+            if shade is not None:
+                out.setdefault("background-color", shade)
+        if item.lower_name not in PROPERTIES:
             continue
         name, value = _declaration(
             item.lower_name, [token for token in item.value if token.type not in ("whitespace", "comment")]
@@ -118,6 +124,14 @@ def clean(style: str) -> str:
             out[name] = value
     printed = ";".join(f"{name}:{value}" for name, value in out.items())
     return printed if is_clean(printed) else ""
+
+
+def _shade(tokens: list[Any]) -> str | None:
+    """The first colour of a gradient, to stand for the whole of it."""
+    for token in tokens:
+        if token.type == "function" and token.lower_name.endswith("linear-gradient"):
+            return next(filter(None, map(_colour, token.arguments)), None)
+    return None
 
 
 def _declaration(name: str, tokens: list[Any]) -> tuple[str, str | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import unescape
 
 from webmail.mail.sanitize.images import hidden, tiny
@@ -119,7 +119,7 @@ def _words(markup: str) -> str:
     return unescape(_MARKUP.sub("", _HOST_NOTE.sub("", markup)))
 
 
-def reads_as_line(filled: list[list[tuple[str, str]]]) -> bool:
+def reads_as_line(filled: Sequence[Sequence[tuple[str, str, str]]]) -> bool:
     """Whether a layout row is a bar of short entries, such as a menu or a label with its value."""
     if len(filled) < 2 or any(
         len(blocks) != 1 or blocks[0][0] != "p" or "<br>" in blocks[0][1] for blocks in filled
@@ -129,5 +129,5 @@ def reads_as_line(filled: list[list[tuple[str, str]]]) -> bool:
     return max(lengths) <= MAX_LINE_CELL and sum(lengths) <= MAX_LINE
 
 
-def as_line(filled: list[list[tuple[str, str]]]) -> str:
+def as_line(filled: Sequence[Sequence[tuple[str, str, str]]]) -> str:
     return " \u00b7 ".join(blocks[0][1] for blocks in filled)

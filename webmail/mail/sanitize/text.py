@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from html import escape
 
-from webmail.mail.sanitize import limits, walls
+from webmail.mail.introductions import is_rule
+from webmail.mail.sanitize import drawing, folding, limits, walls
 from webmail.mail.sanitize.links import Links
-from webmail.mail.sanitize.model import Reading
+from webmail.mail.sanitize.model import Part, Reading
 
 MAX_QUOTES = 8
 MAX_CHARACTERS = 512 * 1024
 MAX_LINKS = 5000
+MAX_WORD = 60
+"""Characters of an address that are shown where links are short."""
 
 _QUOTED = re.compile(r"(?:> ?)+")
 _LINK = re.compile(
@@ -31,7 +34,7 @@ _NAMES = {
     0x2068: "FSI",
     0x2069: "PDI",
 }
-_VISIBLE: dict[int, str] = {
+VISIBLE: dict[int, str] = {
     **{code: chr(0x2400 + code) for code in range(0x20) if code not in (0x09, 0x0A)},
     0x7F: "\u2421",
     **dict.fromkeys(range(0x80, 0xA0), "\ufffd"),
@@ -57,11 +60,29 @@ def plain_reading(text: str, *, link_prefix: str | None = None) -> Reading:
         limits.slim(text.replace("\0", "\u2400"))
         .replace("\r\n", "\n")
         .replace("\r", "\n")
-        .translate(_VISIBLE)
+        .translate(VISIBLE)
     )
     links = Links(link_prefix)
-    html = walls.last(_blocks(text.split("\n"), links), link_prefix)
-    return Reading(html, links=links.finish(), refused="long" if cut else None)
+    # Each part passes the wall alone, so that each is well-formed alone.
+    parts = tuple(
+        Part(walls.last(_blocks(lines, links), link_prefix), quoted)
+        for lines, quoted in _parted(text.split("\n"))
+    )
+    html = "".join(part.html for part in parts)
+    return Reading(html, links=links.finish(), refused="long" if cut else None, parts=parts)
+
+
+def _parted(lines: list[str]) -> list[tuple[list[str], bool]]:
+    """The lines with the history at their end apart."""
+    seen: list[folding.Line] = []
+    blank = True
+    for line in lines:
+        text = line[:1000].strip(" \t\u00a0") if line != "-- " else line
+        seen.append(folding.Line(text, marked=line.startswith(">"), begins=blank))
+        blank = not text or is_rule(text)
+    start, end = folding.folds(seen)
+    runs = ((lines[:start], False), (lines[start:end], True), (lines[end:], False))
+    return [(run, quoted) for run, quoted in runs if run]
 
 
 def _blocks(lines: list[str], links: Links) -> str:
@@ -70,9 +91,11 @@ def _blocks(lines: list[str], links: Links) -> str:
     depth = 0
 
     def close() -> None:
-        if paragraph:
-            out.append("<p>" + "<br>".join(paragraph) + "</p>\n")
-            paragraph.clear()
+        if drawing.is_drawn(paragraph):
+            out.append("<pre>" + "\n".join(_line(line, links, drawn=True) for line in paragraph) + "</pre>\n")
+        elif paragraph:
+            out.append("<p>" + "<br>".join(_line(line, links) for line in paragraph) + "</p>\n")
+        paragraph.clear()
 
     for line in lines:
         line = line.rstrip()
@@ -87,7 +110,7 @@ def _blocks(lines: list[str], links: Links) -> str:
             out.append("<blockquote>" * (here - depth) + "</blockquote>" * (depth - here))
             depth = here
         if rest:
-            paragraph.append(_line(rest, links))
+            paragraph.append(rest.expandtabs(8) if "\t" in rest else rest)
         else:
             close()
     close()
@@ -95,11 +118,9 @@ def _blocks(lines: list[str], links: Links) -> str:
     return "".join(out)
 
 
-def _line(line: str, links: Links) -> str:
-    if "\t" in line:
-        line = line.expandtabs(8)
+def _line(line: str, links: Links, *, drawn: bool = False) -> str:
     if "@" not in line and "://" not in line and "www." not in line.lower():
-        return _escape(line)
+        return _escape(line, drawn=drawn)
     out: list[str] = []
     position = 0
     for match in _LINK.finditer(line):
@@ -113,11 +134,22 @@ def _line(line: str, links: Links) -> str:
         if target is None:
             continue
         target.add_text(word)
-        out.append(_escape(line[position : match.start()], whole=position == 0))
-        out.append(f'<a href="{escape(links.href(target))}">{escape(word, quote=False)}</a>')
+        out.append(_escape(line[position : match.start()], whole=position == 0, drawn=drawn))
+        out.append(f'<a href="{escape(links.href(target))}">{escape(_short(word, links), quote=False)}</a>')
         position = match.start() + len(word)
-    out.append(_escape(line[position:], whole=position == 0))
+    out.append(_escape(line[position:], whole=position == 0, drawn=drawn))
     return "".join(out)
+
+
+def _short(word: str, links: Links) -> str:
+    """The address as its author wrote it. Where links are short ones of our own the rest of a long one is not worth its
+    bytes; its host always stays whole."""
+    if links.prefix is None or len(word) <= MAX_WORD:
+        return word
+    start = word.find("://") + 3 if "://" in word[:10] else 0
+    ends = [end for end in (word.find(mark, start) for mark in "/?#") if end >= 0]
+    keep = max(MAX_WORD - 1, min(ends) + 1 if ends else len(word))
+    return word if keep >= len(word) else word[:keep] + "\u2026"
 
 
 def _trimmed(word: str) -> str:
@@ -135,8 +167,10 @@ def _trimmed(word: str) -> str:
     return word[:end]
 
 
-def _escape(text: str, *, whole: bool = True) -> str:
-    """Escaped text; spaces at the start of a line and in rows stand as they were typed, yet lines can wrap."""
+def _escape(text: str, *, whole: bool = True, drawn: bool = False) -> str:
+    """Escaped text; outside of drawings, spaces at the start of a line and in rows stand as they were typed, yet lines can wrap."""
+    if drawn:
+        return escape(text, quote=False)
     spaced = _SPACES.sub(
         lambda run: "\u00a0" * (len(run[0]) - 1) + (" " if run.start() or not whole else "\u00a0"), text
     )

@@ -32,7 +32,8 @@ _SIZED = {"width", "height", "bgcolor", "background", "valign"}
 _ATTRIBUTES = {
     "*": _EVERYWHERE,
     "a": {"href"},
-    "div": {"bgcolor", "background"},
+    "div": {"bgcolor", "background", "text"},
+    "blockquote": {"type"},
     "img": {"src", "alt", "width", "height", "border", "hspace", "vspace"},
     "table": {"role", "border", "cellpadding", "cellspacing", "summary"} | _SIZED,
     "td": {"colspan", "rowspan", "nowrap"} | _SIZED,

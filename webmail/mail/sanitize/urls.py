@@ -26,12 +26,14 @@ _LOOKALIKE_CYRILLIC = frozenset("асԁеһіјӏорԛѕԝхукмнтвьг")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """`url` is canonical; `host` is what people are shown; `odd` says that it carried a user name or hid its host."""
+    """`url` is canonical; `host` is what people are shown; `odd` says that it carried a user name. `note` is a code of
+    `Link.warning` for what the address by itself gives reason to doubt: "userinfo", "lookalike", "address", "port"."""
 
     scheme: str
     url: str
     host: str
     odd: bool = False
+    note: str = ""
 
 
 @lru_cache(maxsize=2048)
@@ -75,7 +77,18 @@ def _web(scheme: str, rest: str) -> Address | None:
         url += "?" + _escape(query, "/?%:@!$&()*+,;=~-._[]|")
     if mark:
         url += "#" + _escape(fragment, "/?%:@!$&()*+,;=~-._[]")
-    return Address(scheme, url, shown(host), bool(at and user))
+    odd = bool(at and user)
+    return Address(
+        scheme, url, shown(host), odd, "userinfo" if odd else _note(host, port in ("", "80", "443"))
+    )
+
+
+def _note(host: str, usual_port: bool) -> str:
+    if host.startswith("[") or host.rpartition(".")[2].isdigit():
+        return "address"
+    if "xn--" in shown(host):
+        return "lookalike"
+    return "" if usual_port else "port"
 
 
 def _split_port(hostport: str) -> tuple[str, str | None]:
