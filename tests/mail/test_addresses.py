@@ -12,6 +12,7 @@ from webmail.mail.addresses import (
     AddressError,
     AddressList,
     base_local,
+    fold,
     parse_list,
     parse_path,
     parse_recipients,
@@ -418,3 +419,39 @@ def test_paths_against_other_peoples_cases():
     assert not wrong
     assert set(DEVIATIONS) <= {row["id"] for row in rows}
     assert len(rows) > 300
+
+
+# --- one form to know somebody by ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Ann@Example.ORG", "ann@example.org"),
+        (" ann@example.org. ", "ann@example.org"),
+        ("ann@münchen.example", "ANN@xn--mnchen-3ya.example"),
+        ("Zoe\u0308@example.org", "zoë@example.org"),
+        ("STRASSE@example.org", "straße@example.org"),
+    ],
+)
+def test_spellings_of_one_address_fold_alike(one, other):
+    assert fold(one) == fold(other)
+    assert fold(fold(one)) == fold(one)
+
+
+@pytest.mark.parametrize(
+    "other", ["ann+x@example.org", "ann@example.com", "аnn@example.org", "a.nn@example.org", "ann"]
+)
+def test_different_addresses_stay_different(other):
+    assert fold(other) != fold("ann@example.org")
+
+
+@pytest.mark.parametrize(
+    "odd", ["", "@", "a@", "@b", "a@b@c.example", "\ud800@\ud800", "\0", "a@" + "é" * 5000]
+)
+def test_anything_can_be_folded(odd):
+    assert isinstance(fold(odd), str)
+
+
+def test_a_domain_is_not_case_folded_into_another():
+    assert fold("a@straße.example") != fold("a@strasse.example")

@@ -105,6 +105,12 @@ def base_local(local: str) -> str:
     return folded.partition("+")[0] or folded
 
 
+def fold(address: str) -> str:
+    """An address by which others are known again: case folded, NFC, the domain in A-labels where it can be. Never raises."""
+    local, at, domain = unicodedata.normalize("NFC", address.strip()).rpartition("@")
+    return unicodedata.normalize("NFC", local.casefold()) + at + (idn.to_ascii(domain) or domain.casefold())
+
+
 def _has_control(text: str) -> bool:
     return any(unicodedata.category(c) in _BAD_CATEGORIES for c in text)
 
