@@ -239,12 +239,39 @@ class MailboxKeys:
 
 def seal_content_key(content_key: bytes, public_key: bytes, mailbox_id: int, message_id: int) -> bytes:
     """Wrap a content key to a mailbox's public key (HPKE). Whoever does this cannot open it again."""
+    return seal_for(public_key, content_key, Place("message", mailbox_id, message_id, "content_key"))
+
+
+def seal_for(public_key: bytes, secret: bytes, place: Place) -> bytes:
+    """`secret` for whoever holds the private half of `public_key` (HPKE), and for `place` alone."""
     if public_key[:1] != _PUBLIC_V1 or len(public_key) != PUBLIC_KEY_BYTES:
         raise KeyTrouble("unknown format of a public key")
     kem = MLKEM768PublicKey.from_public_bytes(public_key[1 : 1 + _MLKEM_PUBLIC])
     curve = X25519PublicKey.from_public_bytes(public_key[1 + _MLKEM_PUBLIC :])
-    info = bytes(Place("message", mailbox_id, message_id, "content_key"))
-    return _HPKE_V1 + _SUITE.encrypt(content_key, MLKEM768X25519PublicKey(kem, curve), info)
+    return _HPKE_V1 + _SUITE.encrypt(secret, MLKEM768X25519PublicKey(kem, curve), bytes(place))
+
+
+def new_service_keys(master: MasterKeys, purpose: str) -> NewMailboxKeys:
+    """A key pair of the service itself, for one purpose; the private half comes back wrapped."""
+    kem, curve = MLKEM768PrivateKey.generate(), X25519PrivateKey.generate()
+    public = _PUBLIC_V1 + kem.public_key().public_bytes_raw() + curve.public_key().public_bytes_raw()
+    bundle = kem.private_bytes_raw() + curve.private_bytes_raw()
+    return NewMailboxKeys(public, master.wrap(bundle, Place("service_key", 0, 0, purpose)))
+
+
+def open_service(master: MasterKeys, purpose: str, wrapped: bytes, sealed: bytes, place: Place) -> bytes:
+    """What `seal_for` sealed with the service's key of this purpose. Raises KeyTrouble, Tampered."""
+    bundle = master.unwrap(wrapped, Place("service_key", 0, 0, purpose))
+    private = MLKEM768X25519PrivateKey(
+        MLKEM768PrivateKey.from_seed_bytes(bundle[:_MLKEM_SEED]),
+        X25519PrivateKey.from_private_bytes(bundle[_MLKEM_SEED:]),
+    )
+    if sealed[:1] != _HPKE_V1:
+        raise KeyTrouble("unknown format of a sealed secret")
+    try:
+        return _SUITE.decrypt(sealed[1:], private, bytes(place))
+    except (InvalidTag, ValueError):
+        raise Tampered("a sealed secret does not open here") from None
 
 
 # --- sealed values ----------------------------------------------------------------------------------------------------

@@ -1,0 +1,119 @@
+"""Reports: a person hands one message to the staff. The copy is sealed for them by its owner's act, and it is all they get."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+
+from webmail.db import db, new_id
+from webmail.errors import Refused
+from webmail.governance.models import Report, ServiceKey
+from webmail.keys import (
+    MailboxKeys,
+    MasterKeys,
+    Place,
+    new_content_key,
+    new_service_keys,
+    open_service,
+    seal,
+    seal_for,
+    unseal,
+)
+from webmail.mail import messages
+
+KINDS = ("spam", "phishing", "malware", "fraud", "harassment", "other")
+MAX_WORDS = 2_000
+_PURPOSE = "reports"
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What its reporter sees of a report."""
+
+    report_id: int
+    message_id: int
+    kind: str
+    state: str
+    reported_at: datetime
+
+
+def report(
+    keys: MailboxKeys, master: MasterKeys, message_id: int, *, account_id: int, kind: str, words: str = ""
+) -> Reported:
+    """Hand a message of this mailbox to the staff; a second report of it changes nothing and gives the first one back.
+
+    The copy and the words are sealed to the service's key for reports: deleting the message afterwards does not take the report
+    back, and the report opens nothing else. Raises NotFound, and Refused for an unknown kind or too many words.
+    """
+    if kind not in KINDS:
+        raise Refused("there is no such kind of report")
+    if len(words) > MAX_WORDS:
+        raise Refused(f"at most {MAX_WORDS} characters")
+    known = of_message(keys.mailbox_id, message_id)
+    if known is not None:
+        return known
+    raw, public_key = messages.source(keys, message_id), _public_key(master)
+    report_id, content_key = new_id(), new_content_key()
+
+    def place(field: str) -> Place:
+        return Place("report", keys.mailbox_id, report_id, field)
+
+    values = {
+        "mailbox_id": keys.mailbox_id,
+        "report_id": report_id,
+        "message_id": message_id,
+        "account_id": account_id,
+        "kind": kind,
+        "content_key": seal_for(public_key, content_key, place("content_key")),
+        "sealed": seal(content_key, raw, place("sealed")),
+        "words": seal(content_key, words.encode(), place("words")) if words.strip() else None,
+    }
+    db.session.execute(insert(Report).values(**values).on_conflict_do_nothing())
+    found = of_message(keys.mailbox_id, message_id)
+    assert found is not None
+    return found
+
+
+_SHOWN = select(Report.report_id, Report.message_id, Report.kind, Report.state, Report.reported_at)
+
+
+def of_message(mailbox_id: int, message_id: int) -> Reported | None:
+    """The report of a message, if there is one."""
+    query = _SHOWN.where(Report.mailbox_id == mailbox_id, Report.message_id == message_id)
+    row = db.session.execute(query).first()
+    return Reported(*row) if row else None
+
+
+def of_mailbox(mailbox_id: int, limit: int = 100) -> list[Reported]:
+    """What was reported from a mailbox, newest first."""
+    query = _SHOWN.where(Report.mailbox_id == mailbox_id)
+    rows = db.session.execute(query.order_by(Report.reported_at.desc(), Report.report_id).limit(limit))
+    return [Reported(*row) for row in rows]
+
+
+def open_report(master: MasterKeys, mailbox_id: int, report_id: int) -> tuple[bytes, str]:
+    """The reported message and its reporter's words. Whoever calls this has written down before that, and why, it is opened."""
+    query = select(Report.content_key, Report.sealed, Report.words, ServiceKey.wrapped).where(
+        Report.mailbox_id == mailbox_id, Report.report_id == report_id, ServiceKey.purpose == _PURPOSE
+    )
+    row = db.session.execute(query).one()
+
+    def place(field: str) -> Place:
+        return Place("report", mailbox_id, report_id, field)
+
+    content_key = open_service(master, _PURPOSE, row.wrapped, row.content_key, place("content_key"))
+    words = unseal(content_key, row.words, place("words")).decode() if row.words else ""
+    return unseal(content_key, row.sealed, place("sealed")), words
+
+
+def _public_key(master: MasterKeys) -> bytes:
+    """The service's public key for reports; made by the first report ever. Two first ones at once make one key."""
+    query = select(ServiceKey.public_key).where(ServiceKey.purpose == _PURPOSE)
+    found = db.session.execute(query).scalar()
+    if found is not None:
+        return found
+    made = new_service_keys(master, _PURPOSE)
+    statement = insert(ServiceKey).values(purpose=_PURPOSE, public_key=made.public_key, wrapped=made.wrapped)
+    db.session.execute(statement.on_conflict_do_nothing())
+    return db.session.execute(query).scalar_one()

@@ -1,0 +1,114 @@
+"""Reporting a message to the staff: `/report`. The form says what they get, and that they get nothing else."""
+
+from typing import Any
+
+from flask import Blueprint, current_app, g, redirect, request, url_for
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from werkzeug.wrappers import Response as BaseResponse
+
+from webmail.db import show_id
+from webmail.errors import NotFound
+from webmail.governance import reports
+from webmail.mail import correspondents, folders, messages, reading
+from webmail.web.access import requires
+from webmail.web.htmx import render
+from webmail.web.viewing import leave, left, own_mail, page
+
+blueprint = Blueprint("reports", __name__)
+
+KINDS = {
+    "spam": _l("Spam: mail I did not ask for"),
+    "phishing": _l("Phishing: it wants my password, or poses as somebody"),
+    "malware": _l("Malware: a file or a page that does harm"),
+    "fraud": _l("Fraud: it is after my money"),
+    "harassment": _l("Harassment or threats"),
+    "other": _l("Something else"),
+}
+
+
+@blueprint.get("/report", endpoint="index")
+@requires("mail")
+def index() -> BaseResponse:
+    """What I have reported, and how far that is."""
+    with own_mail() as keys:
+        counts = folders.counts(keys.mailbox_id)
+        lines = []
+        for item in reports.of_mailbox(keys.mailbox_id):
+            try:
+                line = messages.line(keys, item.message_id)
+            except NotFound:
+                line = None
+            lines.append((item, str(KINDS[item.kind]), line))
+    return render("report/index.html", None, **page(_("Reports"), counts=counts, lines=lines, notice=left()))
+
+
+@blueprint.get("/report/<id:message>", endpoint="new")
+@requires("mail")
+def new(message: int) -> BaseResponse:
+    """What is wrong with a message?"""
+    return _form(message, "", "", {})
+
+
+@blueprint.post("/report/<id:message>", endpoint="file")
+@requires("mail")
+def file(message: int) -> BaseResponse:
+    """Hand the message to the staff, and move it to Junk."""
+    kind, words = request.form.get("kind", ""), request.form.get("words", "").strip()
+    errors = {}
+    if kind not in reports.KINDS:
+        errors["kind"] = _("Choose what it is.")
+    if len(words) > reports.MAX_WORDS:
+        errors["words"] = _("At most %(num)s characters, please.", num=reports.MAX_WORDS)
+    if errors:
+        return _form(message, kind, words, errors)
+    with own_mail() as keys:
+        line = messages.line(keys, message)
+        if line.direction != "in" or line.state == "draft":
+            raise NotFound("message")
+        reports.report(
+            keys,
+            current_app.extensions["master_keys"],
+            message,
+            account_id=g.viewer.account_id,
+            kind=kind,
+            words=words,
+        )
+        sender = reading.load(keys, message).sender[1] if line.state == "filed" else ""
+        if request.form.get("block") and sender and sender.lower() != (g.viewer.address or "").lower():
+            correspondents.block(keys, sender)
+        done = messages.act(keys.mailbox_id, [message], "junk")
+    leave(
+        word="reported",
+        act=(
+            line.folder.slug,
+            "reported",
+            done.message_ids or (message,),
+            done.undo if done.message_ids else None,
+        ),
+    )
+    return redirect(url_for("mail.folder", folder=line.folder.slug), 303)
+
+
+def _form(message: int, kind: str, words: str, errors: dict[str, str]) -> BaseResponse:
+    with own_mail() as keys:
+        line = messages.line(keys, message)
+        if line.direction != "in":
+            raise NotFound("message")
+        counts = folders.counts(keys.mailbox_id)
+        before = reports.of_message(keys.mailbox_id, message)
+    context: dict[str, Any] = {
+        "message_id": show_id(message),
+        "subject": line.summary.subject if line.summary else "",
+        "sender": line.summary.sender if line.summary else ("", ""),
+        "kinds": KINDS,
+        "form": {"kind": kind, "words": words, "errors": errors},
+        "before": before,
+        "back": url_for("mail.message", folder=line.folder.slug, message=message),
+        "max_words": reports.MAX_WORDS,
+    }
+    response = render(
+        "report/new.html", None, **page(_("Report a message"), current=line.folder, counts=counts, **context)
+    )
+    response.status_code = 422 if errors else 200
+    return response
