@@ -1,4 +1,4 @@
-"""Pages that belong to the service itself: health, the privacy policy, settings, the first mailbox."""
+"""Pages that belong to the service itself: health, the privacy policy, the first mailbox."""
 
 from importlib.resources import files
 
@@ -9,16 +9,14 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from webmail.db import transaction
 from webmail.errors import Refused
-from webmail.identity import accounts as people
-from webmail.mail import folders, mailboxes
+from webmail.mail import mailboxes
 from webmail.settings import domains
 from webmail.web.access import requires
 from webmail.web.htmx import render
-from webmail.web.viewing import leave, left, own_mail, page
+from webmail.web.viewing import leave, page
 
 health = Blueprint("health", __name__)
 pages = Blueprint("pages", __name__)
-settings = Blueprint("settings", __name__)
 accounts = Blueprint("accounts", __name__)
 
 
@@ -58,28 +56,6 @@ def policy_sections() -> list[tuple[str, list[str | list[str]]]]:
         else:
             blocks.append([line[2:]])
     return sections
-
-
-# --- settings ------------------------------------------------------------------------------------------------------------
-
-
-@settings.get("/settings", endpoint="index")
-@requires("mail")
-def settings_page() -> BaseResponse:
-    """How pages look for me."""
-    with own_mail() as keys:
-        counts = folders.counts(keys.mailbox_id)
-    return render("settings/index.html", None, **page(_("Settings"), counts=counts, notice=left()))
-
-
-@settings.post("/settings", endpoint="save")
-@requires("mail")
-def save_settings() -> BaseResponse:
-    """Keep what was chosen."""
-    with transaction():
-        people.prefer(g.viewer.account_id, request.form)
-    leave(word="settings")
-    return redirect(url_for("settings.index"), 303)
 
 
 # --- the first mailbox -----------------------------------------------------------------------------------------------------

@@ -1,0 +1,27 @@
+"""Help pages."""
+
+from typing import Any
+
+from flask import Blueprint, g
+from flask_babel import gettext as _
+from werkzeug.wrappers import Response as BaseResponse
+
+from webmail.mail import folders
+from webmail.web import shortcuts
+from webmail.web.access import requires
+from webmail.web.htmx import render
+from webmail.web.viewing import own_mail, page
+
+blueprint = Blueprint("help", __name__)
+
+
+@blueprint.get("/help/keyboard", endpoint="keyboard")
+@requires("mail")
+def keyboard() -> BaseResponse:
+    """What the keyboard does: for everybody, and with the reader's own shortcuts."""
+    with own_mail() as keys:
+        counts = folders.counts(keys.mailbox_id)
+    mine = dict(g.viewer.preferences.keys)
+    shown = {name: shortcuts.show(key) for name, key in (mine or shortcuts.DEFAULTS).items()}
+    context: dict[str, Any] = {"groups": shortcuts.GROUPS, "keys": shown, "is_on": bool(mine)}
+    return render("help/keyboard.html", None, **page(_("Keyboard"), counts=counts, **context))
