@@ -111,12 +111,25 @@ def under(name: str, *prefixes: str) -> bool:
 # --- layers --------------------------------------------------------------------------------------------------------------
 
 PURE = ("webmail.mail.mime", "webmail.mail.sanitize", "webmail.mail.addresses", "webmail.mail.charsets", "webmail.mail.idn",
-        "webmail.mail.references", "webmail.mail.text")  # fmt: skip
+        "webmail.mail.references", "webmail.mail.introductions", "webmail.mail.text", "webmail.mail.trust", "webmail.mail.unsubscribe",
+        "webmail.mail.authentication", "webmail.mail.calendar", "webmail.mail.pictures", "webmail.mail.previews",
+        "webmail.mail.bundle", "webmail.jail", "webmail.remote")  # fmt: skip
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("webmail.errors", "webmail.logs"),
-    ("webmail.compression", "webmail.mail.charsets", "webmail.mail.idn"),
-    ("webmail.mail.addresses", "webmail.mail.references", "webmail.mail.text"),
+    ("webmail.compression", "webmail.jail", "webmail.mail.charsets", "webmail.mail.idn"),
+    ("webmail.mail.addresses", "webmail.mail.references", "webmail.mail.introductions"),
+    ("webmail.mail.text",),
     ("webmail.mail.mime", "webmail.mail.sanitize"),
+    (
+        "webmail.remote",
+        "webmail.mail.authentication",
+        "webmail.mail.calendar",
+        "webmail.mail.unsubscribe",
+        "webmail.mail.trust",
+        "webmail.mail.pictures",
+        "webmail.mail.previews",
+        "webmail.mail.bundle",
+    ),
     ("webmail.config",),
     ("webmail.keys", "webmail.db"),
     ("webmail.audit", "webmail.jobs", "webmail.work"),
@@ -331,7 +344,13 @@ def test_other_cryptography_only_signs_and_checks_tokens():
     assert {
         name
         for name in users
-        if not under(name, "webmail.keys", "webmail.identity.clerk", "webmail.embedded.clerk")
+        if not under(
+            name,
+            "webmail.keys",
+            "webmail.identity.clerk",
+            "webmail.embedded.clerk",
+            "inbound.authentication.keys",  # public keys of senders, for their signatures
+        )
     } == set()
 
 

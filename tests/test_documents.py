@@ -42,6 +42,8 @@ def _between(path: Path, name: str) -> str:
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if not value and value != 0:
         return ""
     if isinstance(value, tuple):

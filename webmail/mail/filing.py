@@ -6,7 +6,7 @@ from sqlalchemy import select, update
 
 from webmail.db import db
 from webmail.keys import MailboxKeys
-from webmail.mail import messages, reading, search, threads
+from webmail.mail import correspondents, messages, reading, search, threads
 from webmail.mail.messages import Summary
 from webmail.mail.models import Message
 from webmail.mail.references import thread_keys
@@ -29,19 +29,36 @@ def file(keys: MailboxKeys, message_id: int) -> Filed | None:
     if row is None or row.state != "received":
         return None
     content_key = keys.open_content_key(row.content_key, message_id)
-    view = reading.build(messages.source(keys, message_id), message_id)
-    thread_id = write(keys, message_id, content_key, view)
+    built = reading.build(messages.source(keys, message_id), message_id)
+    thread_id = write(keys, message_id, content_key, built)
+    _place(keys, message_id, built.view)
     return Filed(message_id, thread_id)
 
 
+def _place(keys: MailboxKeys, message_id: int, view: reading.View) -> None:
+    """Count the sender, and put into Junk what is blocked, or what its domain disowns (RFC 7489 section 6.3, p=)."""
+    address = view.sender[1]
+    blocked = False
+    if address:
+        correspondents.wrote(keys, address)
+        blocked = correspondents.known(keys, address).blocked
+    told = view.authentication
+    disowned = told is not None and told.dmarc == "fail" and told.dmarc_policy in ("quarantine", "reject")
+    # A list that changes what it passes on breaks DMARC; where it says so and sealed it (RFC 8617), the page warns instead.
+    by_list = told is not None and told.arc == "pass" and view.offer is not None and bool(view.offer.list_id)
+    if blocked or (disowned and not by_list):
+        messages.act(keys.mailbox_id, [message_id], "junk")
+
+
 def write(
-    keys: MailboxKeys, message_id: int, content_key: bytes, view: reading.View, *, state: str = "filed"
+    keys: MailboxKeys, message_id: int, content_key: bytes, built: reading.Built, *, state: str = "filed"
 ) -> int:
-    """Write everything that is made from a message's view: summary, thread, index, and the view itself. The conversation's id."""
+    """Write everything that is made from a message: summary, thread, index, and what it shows. The conversation's id."""
+    view = built.view
     threads.lock(keys.mailbox_id)
     names = thread_keys(view.message_id, "", view.references)
     thread_id = threads.join(keys, names)
-    reading.store(keys, message_id, content_key, view)
+    reading.store(keys, message_id, content_key, built)
     search.index(keys, message_id, _text(view))
     summary = Summary(view.subject[:500], view.sender, view.to[:3], view.snippet)
     values = {

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from enum import IntEnum
 
-from sqlalchemy import bindparam, func, insert, literal, select, union_all
+from sqlalchemy import insert
 
-from webmail.db import db
+from webmail.db import db, rows
 from webmail.errors import NotFound
-from webmail.mail.models import Folder, Message
+from webmail.mail.models import Folder
 
 
 class Kind(IntEnum):
@@ -48,19 +48,13 @@ def by_slug(slug: str) -> Kind:
 
 def counts(mailbox_id: int) -> list[Count]:
     """Unread messages of each folder (and all drafts), from the partial index alone: its cost grows with what is unread."""
-    found = {row[0]: row[1] for row in db.session.execute(_COUNTS, {"mailbox": mailbox_id})}
+    found = dict(rows(_COUNTS, {"mailbox": mailbox_id}))
     return [Count(kind, found.get(int(kind), 0)) for kind in Kind]
 
 
-_UNREAD = (
-    select(Message.folder_id, func.count())
-    .where(Message.mailbox_id == bindparam("mailbox"), Message.unread, Message.state != "received")
-    .where(Message.folder_id != int(Kind.DRAFTS))
-    .group_by(Message.folder_id)
-)
-_DRAFTS = select(literal(int(Kind.DRAFTS)), func.count()).where(
-    Message.mailbox_id == bindparam("mailbox"),
-    Message.folder_id == int(Kind.DRAFTS),
-    Message.state != "received",
-)
-_COUNTS = union_all(_UNREAD, _DRAFTS)
+_COUNTS = f"""
+    SELECT folder_id, count(*) FROM message
+     WHERE mailbox_id = %(mailbox)s AND unread AND state <> 'received' AND folder_id <> {Kind.DRAFTS.value} GROUP BY folder_id
+     UNION ALL
+    SELECT {Kind.DRAFTS.value}, count(*) FROM message
+     WHERE mailbox_id = %(mailbox)s AND folder_id = {Kind.DRAFTS.value} AND state <> 'received'"""

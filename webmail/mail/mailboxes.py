@@ -8,7 +8,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 
 from webmail import audit, keys
-from webmail.db import db, new_id
+from webmail.db import db, new_id, rows
 from webmail.errors import NotFound, Refused
 from webmail.mail import folders
 from webmail.mail.addresses import Address, base_local
@@ -167,15 +167,15 @@ class OwnerSession:
 
     def admit(self, mailbox_id: int) -> bytes:
         """The wrapped bundle, if the mailbox is theirs and open. Raises NotFound otherwise."""
-        wrapped = db.session.execute(_OWNED, {"mailbox": mailbox_id, "account": self.account_id}).scalar()
-        if wrapped is None:
+        found = rows(_OWNED, {"mailbox": mailbox_id, "account": self.account_id})
+        if not found:
             raise NotFound("mailbox")
-        return bytes(wrapped)
+        return bytes(found[0][0])
 
 
-_OWNED = text("""
+_OWNED = """
     SELECT wrapped FROM mailbox_key JOIN mailbox_member USING (mailbox_id) JOIN mailbox USING (mailbox_id)
-     WHERE mailbox_id = :mailbox AND account_id = :account AND mailbox.state <> 'closed'""")
+     WHERE mailbox_id = %(mailbox)s AND account_id = %(account)s AND mailbox.state <> 'closed'"""
 
 
 @dataclass(frozen=True, slots=True)

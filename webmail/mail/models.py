@@ -177,7 +177,8 @@ class MessageSource(Base):
 
 
 class MessageView(Base):
-    """What reading it needs (head, cleaned body, attachment list), sealed; `version` says which parser and cleaner made it."""
+    """What reading it needs (head, cleaned body, attachment list) and its formatted body, sealed apart; `version` says which
+    parser and cleaner made them."""
 
     __tablename__ = "message_view"
     __table_args__ = (_of_message("message_view_message_exists"),)
@@ -186,6 +187,7 @@ class MessageView(Base):
     message_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
     version: Mapped[int] = mapped_column(Integer)
     sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    layout: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
 class MessageIndex(Base):

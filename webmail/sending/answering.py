@@ -14,10 +14,10 @@ _NEEDS_QUOTES = re.compile(r'[()<>\[\]:;@\\,"]')
 def original(view: View) -> Original:
     """A message as `composing` answers it or passes it on; its text cut at 200,000 characters."""
     return Original(
-        sender=_people([view.sender]),
-        to=_people(view.to),
-        cc=_people(view.cc),
-        reply_to=_people(view.reply_to),
+        sender=people([view.sender]),
+        to=people(view.to),
+        cc=people(view.cc),
+        reply_to=people(view.reply_to),
         subject=view.subject,
         text=view.text[:_LIMIT],
         message_id=_bracketed(view.message_id),
@@ -30,10 +30,10 @@ def written(people: Iterable[Address]) -> str:
     return ", ".join(_written(person) for person in people if person.domain)
 
 
-def _people(people: Iterable[Person]) -> tuple[Address, ...]:
-    """What cannot be written to keeps its name and loses its address."""
+def people(named: Iterable[Person]) -> tuple[Address, ...]:
+    """As addresses. What cannot be written to keeps its name and loses its address."""
     found = []
-    for name, email in people:
+    for name, email in named:
         try:
             spec = parse_spec(email)
         except AddressError:

@@ -1,22 +1,25 @@
 """Sending: a draft becomes a message in Sent and a row in the outbox, in one transaction."""
 
+import logging
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from flask import current_app
 from sqlalchemy import delete, insert, select, update
 
 from webmail import jobs
-from webmail.db import db
-from webmail.errors import Conflict, NotFound, Refused
-from webmail.keys import MailboxKeys, seal
-from webmail.mail import filing, messages, reading
+from webmail.db import db, new_id
+from webmail.errors import Conflict, KeyTrouble, NotFound, Refused
+from webmail.keys import MailboxKeys, new_content_key, seal
+from webmail.mail import filing, idn, messages, reading
 from webmail.mail.addresses import Address, AddressError, parse_recipients, parse_spec
 from webmail.mail.folders import Kind
 from webmail.mail.mailboxes import refuse_unless_active
 from webmail.mail.models import Message, MessageSource
 from webmail.mail.receiving import source_place
-from webmail.sending import answering, drafts, outbox
+from webmail.sending import answering, dkim, drafts, outbox
 from webmail.sending.composing import (
     Attachment,
     Composition,
@@ -27,7 +30,9 @@ from webmail.sending.composing import (
     reply,
 )
 from webmail.sending.models import Draft
+from webmail.settings import dkim_keys
 
+log = logging.getLogger(__name__)
 MAX_RECIPIENTS = 100
 
 
@@ -87,7 +92,10 @@ def submit(
     raw = build(composition)
     if len(raw) > limit * 2:
         raise Refused("The message is too large to leave.")
-    _move_to_sent(keys, message_id, raw)
+    keep(keys, message_id, author[1], raw)
+    db.session.execute(
+        delete(Draft).where(Draft.mailbox_id == keys.mailbox_id, Draft.message_id == message_id)
+    )
     origin = fields.answers if fields.answers is not None else fields.forwards
     if origin is not None:
         outbox.mark_answered(keys.mailbox_id, origin, forwarded=fields.answers is None)
@@ -151,7 +159,12 @@ def _files(keys: MailboxKeys, message_id: int) -> tuple[Attachment, ...]:
     return tuple(Attachment(item.name, item.content_type, item.content) for item in files)
 
 
-def _move_to_sent(keys: MailboxKeys, message_id: int, raw: bytes) -> None:
+def keep(keys: MailboxKeys, message_id: int, sender: str, raw: bytes) -> None:
+    """Make a message that is there already (a draft) one in Sent: signed for the domain of `sender`, sealed, threaded, indexed.
+
+    What is sealed is what leaves: every attempt with a relay sends these very bytes. The open transaction's.
+    """
+    raw = _signed(keys.mailbox_id, sender, raw)
     content_key = messages.content_key(keys, message_id)
     sealed = seal(content_key, raw, source_place(keys.mailbox_id, message_id))
     db.session.execute(
@@ -168,6 +181,35 @@ def _move_to_sent(keys: MailboxKeys, message_id: int, raw: bytes) -> None:
     db.session.execute(
         update(Message).where(*mine).values(**values).execution_options(synchronize_session=False)
     )
-    db.session.execute(
-        delete(Draft).where(Draft.mailbox_id == keys.mailbox_id, Draft.message_id == message_id)
-    )
+
+
+def keep_new(keys: MailboxKeys, sender: str, raw: bytes) -> int:
+    """Put a message that nobody drafted into Sent, as `keep` does; its id."""
+    message_id, content_key = new_id(), new_content_key()
+    row = {
+        "mailbox_id": keys.mailbox_id,
+        "message_id": message_id,
+        "folder_id": int(Kind.SENT),
+        "state": "draft",  # until it has its summary and its thread
+        "direction": "out",
+        "size_bytes": len(raw),
+        "unread": False,
+        "envelope_from": sender,
+        "content_key": keys.wrap_content_key(content_key, message_id),
+    }
+    db.session.execute(insert(Message), row)
+    keep(keys, message_id, sender, raw)
+    return message_id
+
+
+def _signed(mailbox_id: int, sender: str, raw: bytes) -> bytes:
+    """`raw` with the signatures of its sender's domain. Without a key that opens it leaves as it is: mail is not lost for that."""
+    domain = idn.to_ascii(parse_spec(sender).domain) or ""
+    problem = "no-key"
+    try:
+        signing = dkim_keys.signing(current_app.extensions["master_keys"], domain)
+    except KeyTrouble:
+        signing, problem = (), "key-trouble"
+    if not signing:
+        log.warning("unsigned", extra={"mailbox": mailbox_id, "problem": problem})
+    return dkim.sign(raw, domain, signing, int(time.time()))

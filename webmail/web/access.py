@@ -23,7 +23,8 @@ PUBLIC_ENDPOINTS: tuple[str, ...] = (
     "webhooks.clerk",
     "pages.privacy",
     "pages.abuse",
-    "frames.picture",  # its address holds a pass: see `web.passes`
+    "frames.picture",  # these addresses hold a pass: see `web.passes`
+    "frames.remote_picture",
     "auth.sign_in",
     "auth.signed_out",
     "auth.tasks",

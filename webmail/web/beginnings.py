@@ -12,7 +12,7 @@ from webmail.mail import messages, reading
 from webmail.mail.addresses import parse_spec
 from webmail.mail.mailboxes import refuse_when_full
 from webmail.sending import answering, drafts
-from webmail.sending.composing import ForwardLabels, forward, reply, reply_all
+from webmail.sending.composing import ForwardLabels, forward, prefixed, reply, reply_all
 from webmail.sending.drafts import Fields, Upload
 
 
@@ -47,6 +47,40 @@ def with_its_files(keys: MailboxKeys, fields: Fields) -> drafts.Opened | None:
     if not files:
         return None
     uploads = [Upload(item.name, item.content_type, content) for item, content in files]
+    drafts.may_attach(uploads, limit())
+    refuse_when_full(keys.mailbox_id, sum(len(item.content) for item in uploads))
+    draft = drafts.create(keys, author(), fields)
+    drafts.attach(keys, draft.message_id, uploads, limit())
+    return drafts.load(keys, draft.message_id)
+
+
+def passed_on_whole(keys: MailboxKeys, message_id: int) -> drafts.Opened:
+    """A draft that carries a message as a file, as it came over the wire. Raises NotFound, and Refused when it may not leave."""
+    line, view = messages.line(keys, message_id), reading.load(keys, message_id)
+    raw = messages.source(keys, message_id)
+    whole = Upload(f"{view.subject[:100] or _('message')}.eml", "message/rfc822", raw)
+    drafts.may_attach([whole], limit())
+    refuse_when_full(keys.mailbox_id, len(raw))
+    fields = Fields(subject=prefixed("Fwd", view.subject), forwards=line.message_id)
+    draft = drafts.create(keys, author(), fields)
+    drafts.attach(keys, draft.message_id, [whole], limit())
+    return drafts.load(keys, draft.message_id)
+
+
+def again(keys: MailboxKeys, message_id: int) -> drafts.Opened:
+    """A draft with the recipients, subject, text and files of a message: to be changed and sent once more, on its own.
+
+    Raises NotFound, and Refused when its files may not leave.
+    """
+    original = answering.original(reading.load(keys, message_id))
+    bcc = answering.written(answering.people(reading.load(keys, message_id).bcc))
+    fields = Fields(
+        answering.written(original.to), answering.written(original.cc), bcc, original.subject, original.text
+    )
+    uploads = [
+        Upload(item.name, item.content_type, content)
+        for item, content in reading.every_part(keys, message_id)
+    ]
     drafts.may_attach(uploads, limit())
     refuse_when_full(keys.mailbox_id, sum(len(item.content) for item in uploads))
     draft = drafts.create(keys, author(), fields)

@@ -1,12 +1,13 @@
 """What comes out of a message as bytes of its own: attachments, sources, and the formatted view's frame."""
 
 import unicodedata
+from collections.abc import Iterator
 from urllib.parse import quote
 
 from flask import Response, request
 
 from webmail.mail import sanitize
-from webmail.mail.reading import File, View
+from webmail.mail.reading import File
 
 INLINE_IMAGES = {
     "image/png": (b"\x89PNG\r\n\x1a\n",),
@@ -27,23 +28,36 @@ def part(file: File, content: bytes, *, inline: bool) -> Response:
     return attachment(file.name, "application/octet-stream", content)
 
 
-def picture(file: File, content: bytes) -> Response | None:
+def picture(content_type: str, content: bytes) -> Response | None:
     """A raster image for the formatted view's frame, whose origin is not ours; None for what is not one."""
-    if not content.startswith(INLINE_IMAGES.get(file.content_type, (b"\0\0not an image",))):
+    if not content.startswith(INLINE_IMAGES.get(content_type, (b"\0\0not an image",))):
         return None
-    response = _bytes(content, file.content_type, "inline")
+    response = _bytes(content, content_type, "inline")
     response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+    return response
+
+
+def kept(content: bytes, content_type: str) -> Response:
+    """A picture of our own making that its reader's browser may keep for an hour."""
+    response = _bytes(content, content_type, "inline")
+    response.headers["Cache-Control"] = "private, max-age=3600, immutable"
+    return response
+
+
+def zipped(stream: Iterator[bytes], name: str) -> Response:
+    """A zip file that is made while it is sent; nothing can be asked of its middle."""
+    response = Response(stream, content_type="application/zip")
+    response.headers["Content-Disposition"] = f"attachment; {_names(name)}"
+    response.headers["Content-Security-Policy"] = _DOWNLOAD_CSP
+    response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Cache-Control"] = "private, no-store"
     return response
 
 
 def attachment(name: str, content_type: str, content: bytes) -> Response:
     """Bytes to be saved as `name`."""
     return _bytes(content, content_type, f"attachment; {_names(name)}")
-
-
-def is_previewable(file: File) -> bool:
-    """Whether `part` may show it in the browser."""
-    return file.content_type in INLINE_IMAGES or file.content_type == "text/plain"
 
 
 def _bytes(content: bytes, content_type: str, disposition: str) -> Response:
@@ -69,9 +83,9 @@ def _names(name: str) -> str:
     return f"filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
-def frame(view: View) -> Response:
-    """The formatted view as a document of its own, under its own policy, for a sandboxed frame."""
-    response = Response(sanitize.document(view.formatted or ""), content_type="text/html; charset=utf-8")
+def frame(body: str) -> Response:
+    """A formatted body as a document of its own, under its own policy, for a sandboxed frame."""
+    response = Response(sanitize.document(body), content_type="text/html; charset=utf-8")
     response.headers["Content-Security-Policy"] = sanitize.FRAME_CSP
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["Cache-Control"] = "private, no-store"

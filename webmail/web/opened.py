@@ -3,20 +3,27 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
+from urllib.parse import quote, urlsplit
 
-from flask import g, url_for
-from flask_babel import format_datetime, ngettext
+from flask import g, request
 from flask_babel import gettext as _
+from flask_babel import ngettext
 from markupsafe import Markup
 
 from webmail.db import show_id
+from webmail.governance import reports
 from webmail.keys import MailboxKeys
-from webmail.mail import reading
+from webmail.mail import correspondents, messages, previews, reading, unsubscribing
+from webmail.mail.folders import Kind
 from webmail.mail.messages import Line
-from webmail.mail.reading import Person
+from webmail.mail.reading import Person, View, build
 from webmail.sending import outbox
-from webmail.web import downloads
+from webmail.web import deliveries, invites, trust_words
+from webmail.web.body_notes import body_note, problems
+from webmail.web.deliveries import DeliveryLine
+from webmail.web.pictures import PictureNote, note
+from webmail.web.trust_facts import assessed
 
 
 class Who(NamedTuple):
@@ -28,25 +35,35 @@ class Who(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FileLine:
-    """An attachment in the table below a message."""
+    """An attachment in the table below a message. `preview` is "picture", "text", "pdf", "message" or nothing."""
 
     number: int
     name: str
     size: int
     kind: str
     href: str
-    previewable: bool
+    preview: str
+    preview_href: str
+    thumbnail_href: str
 
 
 @dataclass(frozen=True, slots=True)
-class DeliveryLine:
-    """One recipient of a sent message, in words."""
+class Piece:
+    """Some of the body; history that was quoted is folded."""
 
-    recipient: str
-    words: str
+    html: Markup
+    quoted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """How to leave the list that a message came by, and how far that is."""
+
+    way: str
+    name: str
+    host: str
     state: str
-    when: datetime
-    detail: str
+    page: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +74,7 @@ class Shown:
     href: str
     anchor: str
     open: bool
+    folder: str
     sender: Who
     when: datetime
     subject: str
@@ -67,29 +85,40 @@ class Shown:
     cc: Sequence[Who] = ()
     bcc: Sequence[Who] = ()
     to_words: str = ""
-    body: Markup = Markup("")
+    trust: trust_words.Shown | None = None
+    body: Sequence[Piece] = ()
     body_note: str = ""
     has_formatted: bool = False
     formatted_href: str = ""
     show_formatted: bool = False
+    pictures: PictureNote | None = None
+    leaving: Leaving | None = None
+    invitation: invites.Shown | None = None
     attachments: Sequence[FileLine] = ()
+    zip_href: str = ""
     headers: Sequence[tuple[str, str]] = ()
-    source_href: str = ""
-    download_href: str = ""
     deliveries: Sequence[DeliveryLine] = ()
     warning: str | None = None
     problems: Sequence[str] = ()
+    incoming: bool = True
+    blocked: bool = False
+    reported: str = ""
 
 
-def conversation(keys: MailboxKeys, lines: Sequence[Line], opened_id: int, preference: str) -> list[Shown]:
-    """The lines of a conversation, oldest first, with the asked-for message open."""
+def conversation(keys: MailboxKeys, lines: Sequence[Line], opened_id: int, asked: str) -> list[Shown]:
+    """The lines of a conversation, oldest first. Open are the asked-for message and the newest one, and all with `?all=1`.
+
+    `asked` is the view to open the asked-for message in, "" for the reader's usual one.
+    """
     states = outbox.statuses(keys.mailbox_id, [line.message_id for line in lines if line.direction == "out"])
+    everything = request.args.get("all") == "1"
     shown = []
     for line in lines:
-        if line.message_id == opened_id:
+        if everything or line.message_id == opened_id or line is lines[-1]:
+            preference = asked if line.message_id == opened_id else ""
             shown.append(_open(keys, line, states.get(line.message_id, []), preference))
         else:
-            shown.append(_folded(line))
+            shown.append(Shown(open=False, **_base(line)))  # type: ignore[arg-type]
     return shown
 
 
@@ -100,43 +129,75 @@ def _base(line: Line) -> dict[str, object]:
         "id": shown,
         "href": f"/mail/{line.folder.slug}/{shown}",
         "anchor": f"m-{shown}",
+        "folder": line.folder.slug,
         "sender": Who(*summary.sender) if summary else Who("", ""),
         "when": line.received_at,
         "subject": summary.subject if summary else "",
         "unread": line.unread,
         "starred": line.starred,
         "snippet": summary.snippet if summary else "",
+        "incoming": line.direction == "in",
     }
 
 
-def _folded(line: Line) -> Shown:
-    return Shown(open=False, **_base(line))  # type: ignore[arg-type]
-
-
-def _open(keys: MailboxKeys, line: Line, states: Sequence[outbox.Status], preference: str) -> Shown:
-    here: dict[str, Any] = {"folder": line.folder.slug, "message": line.message_id}
-    links = {"source_href": url_for("mail.source", **here), "download_href": url_for("mail.download", **here)}
+def _open(keys: MailboxKeys, line: Line, states: Sequence[outbox.Status], asked: str) -> Shown:
+    base = _base(line)
     if line.state == "unreadable":
-        note = _("This message cannot be shown. You can download its source.")
-        return Shown(open=True, **_base(line) | links | {"body": Markup(""), "warning": note})  # type: ignore[arg-type]
-    view = reading.load(keys, line.message_id)
-    has_formatted = view.formatted is not None
+        words = _("This message cannot be shown. You can download its source.")
+        return Shown(open=True, **base | {"warning": words})  # type: ignore[arg-type]
+    preferences = g.viewer.preferences
+    view = reading.load(keys, line.message_id, full_links=preferences.links == "full")
+    known = correspondents.known(keys, view.sender[1]) if view.sender[1] else correspondents.NOBODY
+    pictures = note(keys, line, view, known)
+    show_formatted = view.laid_out and (asked or preferences.reading) == "formatted"
+    href = str(base["href"])
+    report = reports.of_message(keys.mailbox_id, line.message_id) if line.folder == Kind.JUNK else None
     more = {
         "to": [Who(*item) for item in view.to],
         "cc": [Who(*item) for item in view.cc],
         "bcc": [Who(*item) for item in view.bcc],
         "to_words": _to_words(view.to + view.cc),
-        "body": Markup(view.reading),  # noqa: S704 - the one place that trusts HTML: `sanitize` had the last word on it
-        "body_note": _body_note(view),
-        "has_formatted": has_formatted,
-        "show_formatted": has_formatted and preference == "formatted",
-        "formatted_href": url_for("frames.enter", **here),
-        "attachments": [_file(here, item) for item in view.files],
+        "trust": trust_words.shown(assessed(line, view, known), view.authentication, f"trust-{base['id']}")
+        if line.direction == "in"
+        else None,
+        "body": pieces(view),
+        "body_note": body_note(view),
+        "has_formatted": view.laid_out,
+        "show_formatted": show_formatted,
+        "formatted_href": f"{href}/formatted"
+        + ("?pictures=1" if pictures and pictures.state == "shown" else ""),
+        "pictures": pictures,
+        "leaving": _leaving(keys, line, view),
+        "invitation": invites.shown(keys, line.message_id, view),
+        "attachments": files(href, view.files),
+        "zip_href": f"{href}/all.zip" if len(view.files) > 1 else "",
         "headers": view.headers,
-        "deliveries": [delivery(item) for item in states],
-        "problems": _problems(view),
+        "deliveries": [deliveries.line(item) for item in states],
+        "problems": problems(view),
+        "blocked": known.blocked,
+        "reported": report.kind if report else "",
     }
-    return Shown(open=True, **_base(line) | links | more)  # type: ignore[arg-type]
+    return Shown(open=True, **base | more)  # type: ignore[arg-type]
+
+
+def on_paper(keys: MailboxKeys, line: Line) -> Shown:
+    """A message for the printer. Its links are written out, so it is read anew where they were kept short."""
+    raw = messages.source(keys, line.message_id)
+    view = build(raw, line.message_id, full_links=True).view
+    more = {
+        "to": [Who(*item) for item in view.to],
+        "cc": [Who(*item) for item in view.cc],
+        "bcc": [Who(*item) for item in view.bcc],
+        "body": pieces(view),
+        "attachments": files("", view.files),
+        "problems": problems(view),
+    }
+    return Shown(open=True, **_base(line) | more)  # type: ignore[arg-type]
+
+
+def pieces(view: View) -> list[Piece]:
+    """The body: the one place that trusts HTML, which `sanitize` had the last word on."""
+    return [Piece(Markup(item.html), item.quoted) for item in view.pieces]  # noqa: S704
 
 
 def _to_words(people: Sequence[Person]) -> str:
@@ -156,52 +217,34 @@ def _to_words(people: Sequence[Person]) -> str:
     )
 
 
-def _body_note(view: reading.View) -> str:
-    if view.refused:
-        return _("Its formatting is too heavy to show safely, so this is its text.")
-    parts = []
-    if view.remote_images:
-        parts.append(ngettext("%(num)s picture left out.", "%(num)s pictures left out.", view.remote_images))
-    if view.trackers:
-        parts.append(ngettext("%(num)s tracker left out.", "%(num)s trackers left out.", len(view.trackers)))
-    return " ".join(parts)
+def _leaving(keys: MailboxKeys, line: Line, view: View) -> Leaving | None:
+    """Only for mail that came in: a list's own fields in something that one sent oneself say nothing."""
+    if not view.offer or line.direction != "in":
+        return None
+    offer = view.offer
+    asked = unsubscribing.state(keys.mailbox_id, line.message_id)
+    way = "post" if offer.post else "mail" if offer.mailto else "page"
+    host = urlsplit(offer.post or offer.page).hostname or "" if way != "mail" else ""
+    if way == "mail" and offer.mailto:
+        host = offer.mailto.to
+    name = offer.list_name or offer.list_id
+    return Leaving(way, name, host, asked.state if asked else "", offer.page)
 
 
-def _problems(view: reading.View) -> list[str]:
-    words = {
-        "too-deep": _("It is nested deeper than we follow; what lies below is not shown."),
-        "too-many-parts": _("It has more parts than we show."),
-        "header-cut": _("A very long header was cut."),
-        "headers-cut": _("Its headers were cut."),
-        "text-cut": _("Its text was cut; the whole of it is in the source."),
-    }
-    return [words[code] for code in view.problems if code in words]
-
-
-def _file(here: dict[str, Any], item: reading.File) -> FileLine:
-    href = url_for("mail.attachment", **here, number=item.number, name=item.name)
-    return FileLine(
-        item.number, item.name, item.size, item.content_type, href, downloads.is_previewable(item)
-    )
-
-
-def delivery(status: outbox.Status) -> DeliveryLine:
-    """A recipient's state in plain words."""
-    words = {
-        "queued": _("Waiting to leave"),
-        "claimed": _("Leaving now"),
-        "handed": _("Leaving now"),
-        "sent": _("Handed to the relay"),
-        "deferred": _("Not taken yet; trying again"),
-        "failed": _("Not delivered"),
-        "unknown": _("The relay did not answer; trying again"),
-        "cancelled": _("Cancelled"),
-    }[status.state]
-    if status.state in ("deferred", "unknown") and status.next_at:
-        words = _("Not taken yet; trying again at %(time)s", time=format_datetime(status.next_at, "HH:mm"))
-    if status.repeated and status.state == "sent":
-        words = _("Handed to the relay, perhaps twice")
-    if status.repeated and status.state == "failed":
-        words = _("Given up: the relay never answered, so it may have arrived")
-    state = "sending" if status.state in ("claimed", "handed") else status.state
-    return DeliveryLine(status.recipient, words, state, status.changed_at, status.reply)
+def files(href: str, items: Sequence[reading.File], *, within: str = "") -> list[FileLine]:
+    """Attachments of the message at `href`, as lines of a table. `within`: it is itself attached, so there are no previews but
+    of pictures and of what is attached to it."""
+    lines = []
+    for item in items:
+        where = f"{href}/{item.number}/{quote(item.name, safe='')}"
+        preview = previews.kind(item.content_type, item.name) or ""
+        look = {
+            "picture": f"{where}?view=1",
+            "message": f"{href}.{item.number}" if within else f"{href}/in/{item.number}",
+            **dict.fromkeys(("text", "pdf", "calendar"), "" if within else f"{href}/{item.number}/preview"),
+        }.get(preview, "")
+        small = f"{href}/{item.number}/thumbnail" if preview == "picture" and not within else ""
+        lines.append(
+            FileLine(item.number, item.name, item.size, item.content_type, where, preview, look, small)
+        )
+    return lines

@@ -49,10 +49,11 @@ class FolderLine:
 
 @dataclass(frozen=True, slots=True)
 class Undo:
-    """The form that takes an act back."""
+    """The form that takes an act back; or, with words of its own, one that goes a step further."""
 
     url: str
     fields: Sequence[tuple[str, str]]
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class Notice:
     kind: str
     text: str
     undo: Undo | None = None
+    offer: Undo | None = None
 
 
 @contextmanager
@@ -118,6 +120,7 @@ def _said(action: str, count: int) -> str:
         "junk": lambda: ngettext("Moved to Junk.", "%(num)s moved to Junk.", count),
         "inbox": lambda: ngettext("Moved to Inbox.", "%(num)s moved to Inbox.", count),
         "back": lambda: ngettext("Moved back.", "%(num)s moved back.", count),
+        "reported": lambda: _("Reported to our staff, and moved to Junk."),
         "delete": lambda: ngettext("Deleted for ever.", "%(num)s deleted for ever.", count),
     }
     return words[action]() if action in words else ""
@@ -128,9 +131,19 @@ def acted(folder: str, action: str, ids: Sequence[int], undo: str | None) -> Not
     if not ids:
         return Notice("status", _("Nothing was selected."))
     fields = [("action", undo or ""), *(("id", show_id(number)) for number in ids)]
+    back = Undo(url_for("mail.act", folder=folder), fields) if undo else None
     return Notice(
-        "status", _said(action, len(ids)), Undo(url_for("mail.act", folder=folder), fields) if undo else None
+        "status",
+        _said(action, len(ids)),
+        back,
+        _block(ids[0]) if action == "junk" and len(ids) == 1 else None,
     )
+
+
+def _block(message_id: int) -> Undo:
+    """What is offered after a message was called junk."""
+    where = url_for("mail.block", folder="junk", message=message_id)
+    return Undo(where, [("block", "1")], _("Block sender"))
 
 
 _WORDS = {
@@ -139,16 +152,37 @@ _WORDS = {
     "discarded": _l("Draft discarded."),
     "settings": _l("Settings saved."),
     "welcome": _l("Your mailbox is ready."),
+    "too_large": _l("It is too large to pass on."),
+    "pictures_once": _l("Fetching the pictures."),
+    "pictures_sender": _l("Fetching the pictures, from now on always for this sender."),
+    "pictures_always": _l("Fetching the pictures, from now on always. You can change that in Settings."),
+    "pictures_stop": _l("Pictures from this sender wait for you again."),
+    "unsubscribing": _l("Asking to be taken off the list."),
+    "blocked": _l("Sender blocked: what they write goes to Junk."),
+    "unblocked": _l("Sender unblocked."),
+    "accepted": _l("Accepted. Your answer is on its way."),
+    "tentative": _l("Accepted as tentative. Your answer is on its way."),
+    "declined": _l("Declined. Your answer is on its way."),
 }
 
 
-def leave(*, word: str = "", act: tuple[str, str, Sequence[int], str | None] | None = None) -> None:
-    """Keep what happened for the next page, in a signed cookie: a named word, or an act as `acted` takes it. Ids and codes only."""
+def leave(
+    *,
+    word: str = "",
+    act: tuple[str, str, Sequence[int], str | None] | None = None,
+    sender_of: tuple[str, int] | None = None,
+) -> None:
+    """Keep what happened for the next page, in a signed cookie: a named word, or an act as `acted` takes it. Ids and codes only.
+
+    `sender_of` is the folder and the message whose sender was blocked: the way back needs them.
+    """
     if act is not None:
         folder, action, ids, undo = act
         said: dict[str, Any] = {"act": [folder, action, [show_id(number) for number in ids[:100]], undo]}
     elif word:
         said = {"word": word}
+        if sender_of is not None:
+            said["sender_of"] = [sender_of[0], show_id(sender_of[1])]
     else:
         return
     session["said"] = {"to": g.viewer.account_id} | said
@@ -160,8 +194,15 @@ def left() -> Notice | None:
     if not isinstance(said, dict) or said.get("to") != g.viewer.account_id:
         return None  # somebody else signed in with this browser since
     if "word" in said and said["word"] in _WORDS:
-        return Notice("status", str(_WORDS[said["word"]]))
+        return Notice("status", str(_WORDS[said["word"]]), _unblock(said.get("sender_of")))
     if "act" in said:
         folder, action, ids, undo = said["act"]
         return acted(folder, action, [read_id(item) for item in ids], undo)
     return None
+
+
+def _unblock(sender_of: Sequence[str] | None) -> Undo | None:
+    if sender_of is None:
+        return None
+    folder, shown_id = sender_of
+    return Undo(url_for("mail.block", folder=folder, message=read_id(shown_id)), [("block", "0")])

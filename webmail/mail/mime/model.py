@@ -58,6 +58,7 @@ class Part:
     charset: str = ""  # as declared, lower case; "" where nothing was
     disposition: str = ""  # "inline", "attachment" or ""
     name: str = ""  # safe to show and to save under; "" where none was given
+    turned: bool = False  # the name held a mark that turns the direction of reading
     content_id: str = ""  # without angle brackets
     flowed: bool = False
     delsp: bool = False

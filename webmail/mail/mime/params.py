@@ -101,6 +101,14 @@ _RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$)", re.IGNO
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"|?*]')
 
 
+_TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")
+
+
+def turns(written: str) -> bool:
+    """Whether a file name holds a mark that turns the direction of reading, so that its end can look like another."""
+    return _TURNS.search(decode_words(written) if "=?" in written else written) is not None
+
+
 def file_name(written: str) -> str:
     """A name to show and to save under: the last component of a path, no control, invisible or reserved character, no dots or
     spaces at its ends, at most 150 characters with the extension kept. "" where nothing is left."""

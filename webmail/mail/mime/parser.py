@@ -100,7 +100,7 @@ class _Content:
             number=node.number, path=node.path, parent=node.parent, content_type=node.content_type, kind=kind,
             encoding=node.encoding, head=node.head, start=node.start, end=node.end,
             charset=clean_line(node.params.get("charset", "")).lower()[:64], disposition=node.disposition, name=node.name,
-            content_id=node.content_id, flowed=flowed,
+            content_id=node.content_id, turned=node.turned, flowed=flowed,
             delsp=flowed and node.params.get("delsp", "").strip().lower() == "yes",
         )  # fmt: skip
         if kind not in self._room and node.encoding == "7bit":

@@ -37,6 +37,7 @@ class Node:
     name: str
     content_id: str
     boundary: bytes = b""
+    turned: bool = False
     children: list[int] = field(default_factory=list)
 
 
@@ -151,7 +152,8 @@ class Walker:
         disposition = params.parse(header_text(block.get("content-disposition")))
         kind = params.parse(header_text(block.get("content-type")))
         self.problems += kind.problems + disposition.problems
-        name = params.file_name(disposition.params.get("filename") or kind.params.get("name") or "")
+        written = disposition.params.get("filename") or kind.params.get("name") or ""
+        name = params.file_name(written)
         content_type = self._type(kind.value, above, bool(name) or disposition.value == "attachment")
         boundary, encoding = b"", self._encoding(block, content_type)
         if content_type.startswith("multipart/"):
@@ -162,7 +164,7 @@ class Walker:
             number=number, parent=parent, depth=above.depth + 1 if above else 0, path=path, head=head, start=block.body,
             end=len(self.raw), block=block, content_type=content_type, params=kind.params, encoding=encoding,
             disposition=disposition.value if disposition.value in ("inline", "attachment", "") else "attachment",
-            name=name, content_id=content_id[1] if content_id else "", boundary=boundary,
+            name=name, turned=params.turns(written), content_id=content_id[1] if content_id else "", boundary=boundary,
         )  # fmt: skip
 
     def _type(self, written: str, above: Node | None, is_file: bool) -> str:

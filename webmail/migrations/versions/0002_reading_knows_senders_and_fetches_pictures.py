@@ -104,6 +104,9 @@ CREATE TABLE report (
 );
 ALTER TABLE report ALTER COLUMN sealed SET STORAGE EXTERNAL;
 
+ALTER TABLE message_view ADD COLUMN layout bytea;
+ALTER TABLE message_view ALTER COLUMN layout SET STORAGE EXTERNAL;
+
 ALTER TABLE account ADD COLUMN preferences jsonb NOT NULL DEFAULT '{}',
     ADD CONSTRAINT account_preferences_is_small CHECK (jsonb_typeof(preferences) = 'object' AND octet_length(preferences::text) <= 4096);
 
@@ -135,6 +138,7 @@ def downgrade() -> None:
     op.execute(
         "DROP TABLE report, service_key, invitation_answer, unsubscription, message_picture, correspondent"
     )
+    op.execute("ALTER TABLE message_view DROP COLUMN layout")
     op.execute("ALTER TABLE account DROP COLUMN preferences")
     op.execute("DELETE FROM work WHERE kind IN ('fetch', 'unsubscribe')")
     op.execute(

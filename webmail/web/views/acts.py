@@ -1,6 +1,6 @@
 """What a person does with messages: from a list or from an opened one, as a fragment or as a plain form."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -9,18 +9,14 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response as BaseResponse
 
 from webmail.db import read_id, show_id
-from webmail.errors import NotFound
+from webmail.errors import NotFound, Refused
+from webmail.keys import MailboxKeys
 from webmail.mail import folders, messages
+from webmail.sending import drafts
 from webmail.web.access import requires
+from webmail.web.beginnings import again, passed_on_whole
 from webmail.web.htmx import is_fragment, render, steer
-from webmail.web.viewing import (
-    FOLDER_NAMES,
-    FolderLine,
-    acted,
-    leave,
-    own_mail,
-    page,
-)
+from webmail.web.viewing import FOLDER_NAMES, FolderLine, acted, leave, own_mail, page
 from webmail.web.views.mail import blueprint, folder_list, line_in
 
 __all__ = ["blueprint"]
@@ -49,11 +45,27 @@ def act_one(folder: str, message: int) -> BaseResponse:
         return _confirm(folder, [message])
     with own_mail() as keys:
         line_in(keys, message, folders.by_slug(folder))
+    if action in _BEGINNINGS:
+        return _begin(_BEGINNINGS[action], folder, message)
     done = _do([message], action)
     if action in ("star", "unstar"):
         leave(act=(folder, done.action, done.message_ids, done.undo))
         return redirect(url_for("mail.message", folder=folder, message=message), 303)
     return _after(folder, done, list_page=False)
+
+
+_BEGINNINGS = {"again": again, "forward-whole": passed_on_whole}
+
+
+def _begin(make: Callable[[MailboxKeys, int], drafts.Opened], folder: str, message: int) -> BaseResponse:
+    """To the composer, with a draft that the message and its files went into."""
+    try:
+        with own_mail() as keys:
+            draft = make(keys, message)
+    except Refused:
+        leave(word="too_large")
+        return redirect(url_for("mail.message", folder=folder, message=message), 303)
+    return redirect(url_for("compose.new", draft=show_id(draft.message_id)), 303)
 
 
 def _do(ids: Sequence[int], action: str) -> messages.Done:

@@ -1,4 +1,4 @@
-"""One message: within its conversation, its links, its files, its source, and how far it got."""
+"""One message: within its conversation, on paper, its links, and how far it got."""
 
 from typing import Any
 
@@ -8,75 +8,99 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from webmail.db import show_id
 from webmail.errors import NotFound
+from webmail.keys import MailboxKeys
 from webmail.mail import folders, messages, reading
+from webmail.mail.messages import Line
 from webmail.sending import outbox
-from webmail.web import downloads, opened
+from webmail.web import deliveries, opened
 from webmail.web.access import requires
 from webmail.web.htmx import render
-from webmail.web.viewing import (
-    FOLDER_NAMES,
-    FolderLine,
-    is_looked_at,
-    left,
-    own_mail,
-    page,
-)
+from webmail.web.viewing import FOLDER_NAMES, FolderLine, is_looked_at, left, own_mail, page
 from webmail.web.views.mail import blueprint, line_in
 
 __all__ = ["blueprint"]
+
+VIEWS = ("reading", "formatted")
 
 
 @blueprint.get("/mail/<folder>/<id:message>", endpoint="message")
 @requires("mail")
 def message_page(folder: str, message: int) -> BaseResponse:
-    """A message within its conversation. Opening it marks it as read."""
+    """A message within its conversation, or by itself where the reader prefers that. Opening it marks it as read."""
     kind = folders.by_slug(folder)
+    asked = request.args.get("view", "")
     with own_mail() as keys:
         line = line_in(keys, message, kind)
         if line.state == "draft":
             return redirect(url_for("compose.new", draft=show_id(message)), 303)
         if line.unread and is_looked_at():
             messages.act(keys.mailbox_id, [message], "read")
-        lines = (
-            messages.conversation(keys, line.thread_id)
-            if line.thread_id and line.thread_count > 1
-            else [line]
-        )
-        if all(item.message_id != message for item in lines):
-            lines = [line]
         counts = folders.counts(keys.mailbox_id)
-        shown = opened.conversation(
-            keys, lines, message, request.args.get("view") or g.viewer.preferences.reading
-        )
-    title = shown[-1].subject or _("(no subject)")
+        shown = opened.conversation(keys, _lines(keys, line), message, asked if asked in VIEWS else "")
+    asked_for = next(item for item in shown if item.id == show_id(message))
     context: dict[str, Any] = {
         "folder": FolderLine(kind.slug, str(FOLDER_NAMES[kind]), 0, current=True),
         "conversation": shown,
+        "asked": asked_for,
         "notice": left(),
     }
+    title = asked_for.subject or _("(no subject)")
     return render(
         "mail/message.html", "mail/_message.html", **page(title, current=kind, counts=counts, **context)
     )
+
+
+def _lines(keys: MailboxKeys, line: Line) -> list[Line]:
+    if not line.thread_id or line.thread_count < 2 or g.viewer.preferences.conversations == "flat":
+        return [line]
+    lines = messages.conversation(keys, line.thread_id)
+    if all(item.message_id != line.message_id for item in lines):
+        return [line]  # junk and trash are no part of a conversation
+    return lines
+
+
+@blueprint.get("/m/<id:message>", endpoint="permanent")
+@requires("mail")
+def permanent(message: int) -> BaseResponse:
+    """The address of a message that stays when it is moved."""
+    with own_mail() as keys:
+        line = messages.line(keys, message)
+    return redirect(url_for("mail.message", folder=line.folder.slug, message=message), 303)
+
+
+@blueprint.get("/mail/<folder>/<id:message>/print", endpoint="print")
+@requires("mail")
+def on_paper(folder: str, message: int) -> BaseResponse:
+    """A message as a letter: no frame around it, whole addresses, links written out."""
+    with own_mail() as keys:
+        line = line_in(keys, message, folders.by_slug(folder))
+        if line.state == "unreadable":
+            raise NotFound("message")
+        shown = opened.on_paper(keys, line)
+    return render("mail/print.html", None, **page(shown.subject or _("(no subject)"), message=shown))
 
 
 @blueprint.get("/mail/<folder>/<id:message>/l/<int:number>", endpoint="link")
 @requires("mail")
 def link(folder: str, message: int, number: int) -> BaseResponse:
     """Follow link `number` of a message's reading view: for its reader alone, without a referrer, never logged."""
-    return _follow(folder, message, number, "links")
+    with own_mail() as keys:
+        line_in(keys, message, folders.by_slug(folder))
+        targets = reading.load(keys, message, full_links=False).links
+    return _follow(targets, number)
 
 
 @blueprint.get("/mail/<folder>/<id:message>/f/<int:number>", endpoint="formatted_link")
 @requires("mail")
 def formatted_link(folder: str, message: int, number: int) -> BaseResponse:
     """The same for its formatted view, which numbers its links for itself."""
-    return _follow(folder, message, number, "formatted_links")
-
-
-def _follow(folder: str, message: int, number: int, which: str) -> BaseResponse:
     with own_mail() as keys:
         line_in(keys, message, folders.by_slug(folder))
-        targets: tuple[str, ...] = getattr(reading.load(keys, message), which)
+        targets = reading.layout(keys, message).links
+    return _follow(targets, number)
+
+
+def _follow(targets: tuple[str, ...], number: int) -> BaseResponse:
     if not 1 <= number <= len(targets):
         raise NotFound("link")
     target = targets[number - 1]
@@ -87,53 +111,13 @@ def _follow(folder: str, message: int, number: int, which: str) -> BaseResponse:
     return response
 
 
-@blueprint.get("/mail/<folder>/<id:message>/<int:number>/<path:name>", endpoint="attachment")
-@requires("mail")
-def attachment(folder: str, message: int, number: int, name: str) -> BaseResponse:
-    """One attachment, as a download; an image or a text may be looked at with `?view=1`."""
-    with own_mail() as keys:
-        line_in(keys, message, folders.by_slug(folder))
-        part, content = reading.part(keys, message, number)
-    return downloads.part(part, content, inline=request.args.get("view") == "1")
-
-
-@blueprint.get("/mail/<folder>/<id:message>/source", endpoint="source")
-@requires("mail")
-def source(folder: str, message: int) -> BaseResponse:
-    """The message as it came over the wire, as text to read."""
-    with own_mail() as keys:
-        line = line_in(keys, message, folders.by_slug(folder))
-        raw = messages.source(keys, message)
-        counts = folders.counts(keys.mailbox_id)
-    here: dict[str, Any] = {"folder": folder, "message": message}
-    text = raw[: 512 << 10].decode("utf-8", "replace").replace("\0", "\ufffd")
-    context: dict[str, Any] = {
-        "source": text,
-        "back": url_for("mail.message", **here),
-        "download_href": url_for("mail.download", **here),
-    }
-    return render(
-        "mail/source.html", None, **page(_("Message source"), current=line.folder, counts=counts, **context)
-    )
-
-
-@blueprint.get("/mail/<folder>/<id:message>/message.eml", endpoint="download")
-@requires("mail")
-def download(folder: str, message: int) -> BaseResponse:
-    """The message as it came over the wire, as a file."""
-    with own_mail() as keys:
-        line_in(keys, message, folders.by_slug(folder))
-        raw = messages.source(keys, message)
-    return downloads.attachment("message.eml", "message/rfc822", raw)
-
-
 @blueprint.get("/deliveries/<id:message>", endpoint="deliveries")
 @requires("mail")
-def deliveries(message: int) -> BaseResponse:
+def how_far(message: int) -> BaseResponse:
     """How far a sent message got with each recipient: the part of its page that is asked for again while it is under way."""
     with own_mail() as keys:
         states = outbox.statuses(keys.mailbox_id, [message]).get(message)
     if not states:
         raise NotFound("message")
-    shown = {"id": show_id(message), "deliveries": [opened.delivery(item) for item in states]}
+    shown = {"id": show_id(message), "deliveries": [deliveries.line(item) for item in states]}
     return make_response(render_template("mail/_deliveries.html", message=shown))
