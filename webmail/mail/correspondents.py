@@ -15,7 +15,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, case, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from webmail.db import db
+from webmail.db import db, rows
 from webmail.errors import NotFound
 from webmail.keys import MailboxKeys, Place
 from webmail.mail.addresses import fold
@@ -83,21 +83,16 @@ def known(keys: MailboxKeys, address: str) -> Known:
 def known_all(keys: MailboxKeys, addresses: Sequence[str]) -> list[Known]:
     """What is known of each address, in their order, by one look-up."""
     tokens = [_token(keys, address) for address in addresses]
-    query = select(
-        Correspondent.token,
-        Correspondent.received,
-        Correspondent.sent,
-        Correspondent.pictures,
-        Correspondent.blocked_at,
-        Correspondent.first_at,
-    ).where(Correspondent.mailbox_id == keys.mailbox_id, Correspondent.token.in_(sorted(set(tokens))))
     found = {}
-    for row in db.session.execute(query) if tokens else ():
-        is_blocked = row.blocked_at is not None
-        found[bytes(row.token)] = Known(
-            row.received, row.sent, row.pictures and not is_blocked, is_blocked, row.first_at
-        )
+    asked = {"mailbox": keys.mailbox_id, "tokens": sorted(set(tokens))}
+    for token, received, sent, pictures, is_blocked, first_at in rows(_KNOWN, asked) if tokens else ():
+        found[bytes(token)] = Known(received, sent, pictures and not is_blocked, is_blocked, first_at)
     return [found.get(token, NOBODY) for token in tokens]
+
+
+_KNOWN = """
+    SELECT token, received, sent, pictures, blocked_at IS NOT NULL, first_at
+      FROM correspondent WHERE mailbox_id = %(mailbox)s AND token = ANY(%(tokens)s)"""
 
 
 def allow_pictures(keys: MailboxKeys, address: str, allowed: bool) -> None:

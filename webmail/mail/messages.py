@@ -29,7 +29,7 @@ from sqlalchemy import (
 from webmail.db import db, fixed, rows
 from webmail.errors import NotFound, Refused
 from webmail.keys import MailboxKeys, Place, seal, unseal
-from webmail.mail import threads
+from webmail.mail import conversations, threads
 from webmail.mail.folders import Kind
 from webmail.mail.models import Message, MessageIndex, MessageSource
 from webmail.mail.receiving import source_place
@@ -122,10 +122,12 @@ class Page:
     newer: Cursor | None
 
 
-def in_folder(keys: MailboxKeys, folder: Kind, cursor: Cursor | None, limit: int) -> Page:
-    """One page of a folder, by keyset."""
+def in_folder(
+    keys: MailboxKeys, folder: Kind, cursor: Cursor | None, limit: int, *, grouped: bool = False
+) -> Page:
+    """One page of a folder, by keyset; `grouped`: one line for each conversation."""
     values = {"mailbox": keys.mailbox_id} | _edge(cursor)
-    return _page(keys, rows(_folder_sql(folder, _way(cursor), limit), values), cursor, limit)
+    return _page(keys, rows(_folder_sql(folder, _way(cursor), limit, grouped), values), cursor, limit)
 
 
 def found(
@@ -177,7 +179,8 @@ def _inline(*kinds: Kind) -> list[ColumnElement[int]]:
     return [literal_column(str(int(kind)), BigInteger) for kind in kinds]
 
 
-def _select() -> Select[*tuple[Any, ...]]:
+def _select(**instead: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
+    """Everything a line is made of; `instead` has what stands for columns of those names."""
     other = Message.__table__.alias("other")
     count = (
         select(func.count())
@@ -191,7 +194,8 @@ def _select() -> Select[*tuple[Any, ...]]:
         .correlate(Message)
         .scalar_subquery()
     )
-    return select(*_COLUMNS, count.label("thread_count"))
+    columns = [instead.get(column.key, column) for column in _COLUMNS]
+    return select(*columns, count.label("thread_count"))
 
 
 _SELECT = _select()  # building it costs as much as running it
@@ -217,9 +221,13 @@ def _way(cursor: Cursor | None) -> str:
 
 
 @lru_cache(maxsize=64)
-def _folder_sql(folder: Kind, way: str, limit: int) -> str:
+def _folder_sql(folder: Kind, way: str, limit: int, grouped: bool) -> str:
     """Folder and limit stand in the text: with them given, a kept plan could not know that an index has the first rows at once."""
-    query = _SELECT.where(_MINE, Message.state != _RECEIVED, Message.folder_id.in_(_inline(folder)))
+    query = _SELECT
+    if grouped:
+        query = _select(unread=conversations.has("unread"), starred=conversations.has("starred"))
+        query = query.where(conversations.is_newest())
+    query = query.where(_MINE, Message.state != _RECEIVED, Message.folder_id.in_(_inline(folder)))
     return fixed(_order(query, way).limit(literal_column(str(limit + 1), BigInteger)))
 
 

@@ -242,6 +242,8 @@ class Correspondent(Base):
     sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     first_at: Mapped[StampNow]
     last_at: Mapped[StampNow]
+    failed_at: Mapped[Stamp | None]
+    failed_status: Mapped[str] = mapped_column(Text, server_default="")
 
 
 class MessagePicture(Base):

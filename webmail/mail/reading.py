@@ -6,10 +6,10 @@ from dataclasses import replace
 from sqlalchemy import SQLColumnExpression, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from webmail.db import db
+from webmail.db import db, rows
 from webmail.errors import NotFound
 from webmail.keys import MailboxKeys, Place, seal, unseal
-from webmail.mail import messages, mime, remote_pictures
+from webmail.mail import messages, mime, previews, remote_pictures
 from webmail.mail.models import MessageView
 from webmail.mail.view import (
     VERSION,
@@ -57,10 +57,11 @@ def _seal_layout(
 def load(keys: MailboxKeys, message_id: int, *, full_links: bool | None = None) -> View:
     """The view of a message of this mailbox; read anew when an older parser or cleaner made it, or when its links are not
     written out as `full_links` asks (None: either is good). Raises NotFound."""
-    row = db.session.execute(_VIEW.where(*_mine(keys, message_id))).first()
-    if row is not None and row.version == VERSION:
-        content_key = messages.content_key(keys, message_id)
-        view = view_from_json(unseal(content_key, row.sealed, _place(keys, message_id, "sealed")))
+    found = rows(_VIEW, {"mailbox": keys.mailbox_id, "message": message_id})
+    if found and found[0][0] == VERSION:
+        _version, sealed, wrapped = found[0]
+        content_key = keys.open_content_key(wrapped, message_id)
+        view = view_from_json(unseal(content_key, sealed, _place(keys, message_id, "sealed")))
         if full_links is None or view.full_links == full_links:
             return view
     else:
@@ -68,7 +69,10 @@ def load(keys: MailboxKeys, message_id: int, *, full_links: bool | None = None) 
     return _anew(keys, message_id, full_links=bool(full_links)).view
 
 
-_VIEW = select(MessageView.version, MessageView.sealed)
+_VIEW = """
+    SELECT v.version, v.sealed, m.content_key
+      FROM message_view v JOIN message m USING (mailbox_id, message_id)
+     WHERE v.mailbox_id = %(mailbox)s AND v.message_id = %(message)s"""
 _LAYOUT = select(MessageView.version, MessageView.layout)
 
 
@@ -147,6 +151,6 @@ def inside(keys: MailboxKeys, message_id: int, within: Sequence[int]) -> bytes:
         raise NotFound("part")
     for number in within:
         found, raw = _offered(raw, mime.parse(raw).attachments, number)
-        if found.content_type not in ("message/rfc822", "message/global"):
+        if previews.kind(found.content_type, found.name) != "message":
             raise NotFound("part")
     return raw

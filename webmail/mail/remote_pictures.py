@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from webmail import jobs, work
-from webmail.db import db
+from webmail.db import db, rows
 from webmail.errors import NotFound
 from webmail.keys import MailboxKeys, Place, seal, unseal
 from webmail.mail import messages
@@ -91,17 +91,19 @@ def _put(rows: Sequence[dict[str, int]], again: bool) -> bool:
 
 def state(mailbox_id: int, message_id: int) -> Pictures:
     """How far the pictures of a message are; zeros where nobody wanted any. One query."""
-    fetched = MessagePicture.state == "fetched"
-    query = select(
-        func.count(),
-        func.count().filter(_WAITS, MessagePicture.problem == ""),
-        func.count().filter(fetched),
-        func.count().filter(MessagePicture.state == "failed"),
-        func.coalesce(func.sum(MessagePicture.original_bytes).filter(fetched), 0),
-        func.coalesce(func.sum(MessagePicture.size_bytes).filter(fetched), 0),
-        func.count().filter(_WAITS, MessagePicture.problem != ""),
-    ).where(*_of(mailbox_id, message_id))
-    return Pictures(*(int(value) for value in db.session.execute(query).one()))
+    found = rows(_STATE, {"mailbox": mailbox_id, "message": message_id})
+    return Pictures(*(int(value) for value in found[0]))
+
+
+_STATE = """
+    SELECT count(*),
+           count(*) FILTER (WHERE state = 'wanted' AND problem = ''),
+           count(*) FILTER (WHERE state = 'fetched'),
+           count(*) FILTER (WHERE state = 'failed'),
+           coalesce(sum(original_bytes) FILTER (WHERE state = 'fetched'), 0),
+           coalesce(sum(size_bytes) FILTER (WHERE state = 'fetched'), 0),
+           count(*) FILTER (WHERE state = 'wanted' AND problem <> '')
+      FROM message_picture WHERE mailbox_id = %(mailbox)s AND message_id = %(message)s"""
 
 
 def picture(keys: MailboxKeys, message_id: int, number: int) -> tuple[str, bytes]:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, func, update
 from sqlalchemy.dialects.postgresql import insert
 
 from webmail import jobs, work
-from webmail.db import db
+from webmail.db import db, rows
 from webmail.errors import Refused
 from webmail.keys import MailboxKeys
 from webmail.mail import messages
@@ -62,12 +62,13 @@ def mailed(keys: MailboxKeys, message_id: int) -> None:
 
 def state(mailbox_id: int, message_id: int) -> Asked | None:
     """What was asked for this message's list."""
-    columns = (
-        Unsubscription.way, Unsubscription.state, Unsubscription.reply_code, Unsubscription.problem,
-        Unsubscription.asked_at, Unsubscription.changed_at,
-    )  # fmt: skip
-    row = db.session.execute(select(*columns).where(*_of(mailbox_id, message_id))).first()
-    return None if row is None else Asked(*row)
+    found = rows(_STATE, {"mailbox": mailbox_id, "message": message_id})
+    return Asked(*found[0]) if found else None
+
+
+_STATE = """
+    SELECT way, state, reply_code, problem, asked_at, changed_at
+      FROM unsubscription WHERE mailbox_id = %(mailbox)s AND message_id = %(message)s"""
 
 
 # --- for the worker ------------------------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ from typing import Any
 
 from flask import Flask, Response, g, has_request_context, render_template, request
 from flask_babel import Babel
-from flask_babel import gettext as _
 from flask_compress import Compress
 from jinja2 import StrictUndefined
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
@@ -45,6 +44,7 @@ from webmail.web.views import (
 )
 from webmail.web.views import help as help_pages
 from webmail.web.views import settings as settings_pages
+from webmail.web.words import gettext as _
 
 log = logging.getLogger(__name__)
 

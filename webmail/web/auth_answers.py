@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import Response, jsonify, make_response, redirect, render_template, request, url_for
-from flask_babel import gettext as _
 from werkzeug.wrappers import Response as BaseResponse
 
 from webmail.identity.clerk.cookies import count_cookie
@@ -20,6 +19,7 @@ from webmail.identity.clerk.states import State, Verdict
 from webmail.identity.clerk.stepup import Requirement
 from webmail.identity.clerk.verdict import MAX_LAPS
 from webmail.web.next_page import DONE, path_of, safe_next
+from webmail.web.words import gettext as _
 
 NOT_KEPT = frozenset({"csrf_token", "password", "code"})
 """Fields that a page must not repeat: made anew, or secret."""

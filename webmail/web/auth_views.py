@@ -7,7 +7,6 @@ from dataclasses import replace
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, current_app, g, redirect, request, url_for
-from flask_babel import gettext as _
 from werkzeug.wrappers import Response as BaseResponse
 
 from webmail.identity.clerk.cookies import names_for, sign_out_cookies
@@ -17,6 +16,7 @@ from webmail.web.access import ANYONE, WAY_OUT, requires
 from webmail.web.auth_answers import denied_page, page
 from webmail.web.gate import Gate, hashed
 from webmail.web.next_page import DONE, safe_next
+from webmail.web.words import gettext as _
 
 blueprint = Blueprint("auth", __name__)
 log = logging.getLogger(__name__)

@@ -5,7 +5,6 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from flask import current_app, g
 from flask_babel import format_datetime
-from flask_babel import gettext as _
 
 from webmail.keys import MailboxKeys
 from webmail.mail import messages, reading
@@ -14,6 +13,7 @@ from webmail.mail.mailboxes import refuse_when_full
 from webmail.sending import answering, drafts
 from webmail.sending.composing import ForwardLabels, forward, prefixed, reply, reply_all
 from webmail.sending.drafts import Fields, Upload
+from webmail.web.words import gettext as _
 
 
 def reply_to(keys: MailboxKeys, message_id: int, *, everybody: bool) -> Fields:

@@ -1,10 +1,9 @@
 """What is said about a body: what was left out of it, and what could not be read."""
 
-from flask_babel import gettext as _
-from flask_babel import ngettext
-
 from webmail.mail.reading import View
 from webmail.mail.sanitize import named
+from webmail.web.words import gettext as _
+from webmail.web.words import ngettext
 
 MAX_NAMED = 3
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from flask_babel import format_datetime
-from flask_babel import gettext as _
 
 from webmail.sending.outbox import Status
+from webmail.web.words import gettext as _
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ Language and zone come from flask_babel, so from the request; nothing else here 
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from functools import lru_cache
 from gettext import NullTranslations
 from typing import Any
@@ -12,9 +12,11 @@ from typing import Any
 from babel import Locale
 from babel.dates import format_datetime
 from babel.numbers import get_decimal_symbol
-from flask import Flask, g
-from flask_babel import get_locale, get_timezone, get_translations
+from flask import Flask
+from flask_babel import get_locale, get_timezone
 from markupsafe import Markup, escape
+
+from webmail.web.words import translations
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 _FULL = "yMMMEd Hm"
@@ -26,15 +28,13 @@ _FULL = "yMMMEd Hm"
 def gettext(message: str, **values: Any) -> Markup:
     """`message` translated, with `%(name)s` filled in and escaped. A percent sign is written `%%`, as Jinja has it."""
     return (
-        _plain(_translations(), message)
-        if not values
-        else _words_of(_translations().gettext(message), values)
+        _plain(translations(), message) if not values else _words_of(translations().gettext(message), values)
     )
 
 
 def ngettext(one: str, many: str, num: int, **values: Any) -> Markup:
     """The form of a message that `num` takes, with it and `%(name)s` filled in and escaped."""
-    return _words_of(_translations().ngettext(one, many, num), {"num": num} | values)
+    return _words_of(translations().ngettext(one, many, num), {"num": num} | values)
 
 
 @lru_cache(maxsize=4096)
@@ -44,18 +44,6 @@ def _plain(translations: NullTranslations, message: str) -> Markup:
 
 def _words_of(translated: str, values: Mapping[str, Any]) -> Markup:
     return Markup(translated) % values  # noqa: S704 - translators may use HTML, values are escaped
-
-
-def _translations() -> NullTranslations:
-    """The request's translator. flask_babel looks for it at each word, which was a tenth of what a page cost; here it is asked
-    once, and again when the request's language has changed (`refresh`, `force_locale`)."""
-    context = getattr(g, "_flask_babel", None)
-    kept: tuple[object, NullTranslations] | None = getattr(context, "kept_translations", None)
-    if kept is not None and kept[0] is getattr(context, "babel_locale", None):
-        return kept[1]
-    found: NullTranslations = get_translations()
-    g._flask_babel.kept_translations = (g._flask_babel.babel_locale, found)
-    return found
 
 
 # --- times, sizes, people ------------------------------------------------------------------------------------------------
@@ -94,15 +82,16 @@ def times(now: datetime) -> Callable[[datetime], Markup]:
     locale, zone = _locale(), get_timezone()
     today = _local(now, zone).date()
 
-    def words(moment: datetime) -> Markup:
-        here = _local(moment, zone)
-        days = (today - here.date()).days
-        skeleton = (
-            "Hm" if days == 0 else "E" if 0 < days < 7 else "MMMd" if here.year == today.year else "yMMM"
-        )
-        return _element(moment, _words(locale, skeleton, here))
+    return lambda moment: _listed(locale, zone, today, moment)
 
-    return words
+
+@lru_cache(maxsize=8192)
+def _listed(locale: Locale, zone: tzinfo, today: date, moment: datetime) -> Markup:
+    """One answer of `times`. Kept, because the same fifty rows are asked for again and again."""
+    here = _local(moment, zone)
+    days = (today - here.date()).days
+    skeleton = "Hm" if days == 0 else "E" if 0 < days < 7 else "MMMd" if here.year == today.year else "yMMM"
+    return _element(moment, _words(locale, skeleton, here))
 
 
 def when(moment: datetime) -> Markup:

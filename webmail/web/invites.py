@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from flask import g
-from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from webmail.keys import MailboxKeys
@@ -13,6 +12,7 @@ from webmail.mail.calendar import Attendee, Invitation
 from webmail.mail.reading import View
 from webmail.sending import invitations
 from webmail.web.when_words import When, when
+from webmail.web.words import gettext as _
 
 SHOWN_ATTENDEES = 12
 ANSWER_WORDS = {"accepted": _l("Accept"), "tentative": _l("Maybe"), "declined": _l("Decline")}

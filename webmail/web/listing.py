@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from flask import url_for
-from flask_babel import gettext as _
 from flask_babel import to_user_timezone
 
 from webmail.db import show_id
 from webmail.mail.folders import Kind
 from webmail.mail.messages import Line
+from webmail.web.words import gettext as _
 
 
 @dataclass(slots=True)

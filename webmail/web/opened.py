@@ -1,14 +1,12 @@
 """An opened conversation, as templates see it."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
-from flask import g, request
-from flask_babel import gettext as _
-from flask_babel import ngettext
+from flask import g
 from markupsafe import Markup
 
 from webmail.db import show_id
@@ -24,6 +22,8 @@ from webmail.web.body_notes import body_note, problems
 from webmail.web.deliveries import DeliveryLine
 from webmail.web.pictures import PictureNote, note
 from webmail.web.trust_facts import assessed
+from webmail.web.words import gettext as _
+from webmail.web.words import ngettext
 
 
 class Who(NamedTuple):
@@ -105,17 +105,31 @@ class Shown:
     reported: str = ""
 
 
-def conversation(keys: MailboxKeys, lines: Sequence[Line], opened_id: int, asked: str) -> list[Shown]:
-    """The lines of a conversation, oldest first. Open are the asked-for message and the newest one, and all with `?all=1`.
+MAX_UNREAD = 10
+"""So many new messages of a conversation open with it; the others wait folded."""
 
-    `asked` is the view to open the asked-for message in, "" for the reader's usual one.
+
+def to_open(lines: Sequence[Line], asked_id: int, *, everything: bool) -> set[int]:
+    """Which messages of a conversation open: the one asked for, the newest, and what is new; or all of them."""
+    if everything:
+        return {line.message_id for line in lines}
+    new = [line.message_id for line in lines if line.unread][-MAX_UNREAD:]
+    return {asked_id, lines[-1].message_id, *new}
+
+
+def conversation(
+    keys: MailboxKeys, lines: Sequence[Line], opened_ids: Set[int], asked_id: int, asked: str
+) -> list[Shown]:
+    """The lines of a conversation, oldest first, with the messages of `opened_ids` open.
+
+    `asked` is the view to open message `asked_id` in, "" for the reader's usual one.
     """
-    states = outbox.statuses(keys.mailbox_id, [line.message_id for line in lines if line.direction == "out"])
-    everything = request.args.get("all") == "1"
+    sent = [line.message_id for line in lines if line.direction == "out"]
+    states = outbox.statuses(keys.mailbox_id, sent) if sent else {}
     shown = []
     for line in lines:
-        if everything or line.message_id == opened_id or line is lines[-1]:
-            preference = asked if line.message_id == opened_id else ""
+        if line.message_id in opened_ids:
+            preference = asked if line.message_id == asked_id else ""
             shown.append(_open(keys, line, states.get(line.message_id, []), preference))
         else:
             shown.append(Shown(open=False, **_base(line)))  # type: ignore[arg-type]

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from flask import g, request
-from flask_babel import ngettext
 
 from webmail.keys import MailboxKeys
 from webmail.mail import reading, remote_pictures
@@ -13,6 +12,7 @@ from webmail.mail.messages import Line
 from webmail.mail.reading import View
 from webmail.web.filters import size_words
 from webmail.web.viewing import is_looked_at
+from webmail.web.words import ngettext
 
 
 @dataclass(frozen=True, slots=True)

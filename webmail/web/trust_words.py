@@ -8,13 +8,13 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
-from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_babel import ngettext
 
 from webmail.mail import idn
 from webmail.mail.authentication import Authentication, Signature
 from webmail.mail.trust import Finding, Trust
+from webmail.web.words import gettext as _
+from webmail.web.words import ngettext
 
 MAX_QUOTED: Final = 100
 MAX_SIGNATURES: Final = 5

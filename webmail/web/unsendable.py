@@ -1,11 +1,10 @@
 """What keeps a message from leaving, in words for whoever wrote it."""
 
-from flask_babel import gettext as _
-
 from webmail.mail.addresses import AddressError, parse_recipients
 from webmail.sending import submitting
 from webmail.sending.composing import CompositionError
 from webmail.sending.drafts import Fields
+from webmail.web.words import gettext as _
 
 
 def address_errors(fields: Fields) -> dict[str, list[str]]:

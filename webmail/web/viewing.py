@@ -8,9 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from flask import current_app, g, request, session, url_for
-from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_babel import ngettext
 
 from webmail.db import read_id, show_id, transaction
 from webmail.errors import NotFound
@@ -19,6 +17,8 @@ from webmail.keys import MailboxKeys, MasterKeys, open_mailbox
 from webmail.mail import folders
 from webmail.mail.folders import Kind
 from webmail.mail.mailboxes import OwnerSession
+from webmail.web.words import gettext as _
+from webmail.web.words import ngettext
 
 try:
     BUILD = version("mtumail")
@@ -130,7 +130,7 @@ def acted(folder: str, action: str, ids: Sequence[int], undo: str | None) -> Not
     """What to say after an act on messages, with the way back where there is one."""
     if not ids:
         return Notice("status", _("Nothing was selected."))
-    fields = [("action", undo or ""), *(("id", show_id(number)) for number in ids)]
+    fields = [("action", undo or ""), ("whole", "0"), *(("id", show_id(number)) for number in ids)]
     back = Undo(url_for("mail.act", folder=folder), fields) if undo else None
     return Notice(
         "status",

@@ -8,9 +8,9 @@ from babel import Locale
 from babel.dates import format_date, format_datetime, get_day_names, get_month_names
 from babel.lists import format_list
 from flask_babel import get_locale, get_timezone, ngettext
-from flask_babel import gettext as _
 
 from webmail.mail.calendar import Invitation, Recurrence
+from webmail.web.words import gettext as _
 
 _DAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 

@@ -57,10 +57,7 @@ def plain_reading(text: str, *, link_prefix: str | None = None) -> Reading:
         end = text.rfind("\n", 0, MAX_CHARACTERS)
         text = text[: end if end > 0 else MAX_CHARACTERS]
     text = (
-        limits.slim(text.replace("\0", "\u2400"))
-        .replace("\r\n", "\n")
-        .replace("\r", "\n")
-        .translate(VISIBLE)
+        limits.slim(text.replace("\0", "\u2400")).replace("\r\n", "\n").replace("\r", "\n").translate(VISIBLE)
     )
     links = Links(link_prefix)
     # Each part passes the wall alone, so that each is well-formed alone.

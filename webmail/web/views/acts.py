@@ -5,19 +5,20 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from flask import Response, abort, redirect, request, url_for
-from flask_babel import gettext as _
 from werkzeug.wrappers import Response as BaseResponse
 
 from webmail.db import read_id, show_id
 from webmail.errors import NotFound, Refused
 from webmail.keys import MailboxKeys
-from webmail.mail import folders, messages
+from webmail.mail import conversations, folders, messages
+from webmail.mail.folders import Kind
 from webmail.sending import drafts
 from webmail.web.access import requires
 from webmail.web.beginnings import again, passed_on_whole
 from webmail.web.htmx import is_fragment, render, steer
 from webmail.web.viewing import FOLDER_NAMES, FolderLine, acted, leave, own_mail, page
-from webmail.web.views.mail import blueprint, folder_list, line_in
+from webmail.web.views.mail import blueprint, folder_list, is_grouped, line_in
+from webmail.web.words import gettext as _
 
 __all__ = ["blueprint"]
 
@@ -30,6 +31,8 @@ def act(folder: str) -> BaseResponse:
     """Do one thing to the selected messages, and show the list again."""
     action = request.form.get("action", "")
     ids = [read_id(item) for item in request.form.getlist("id")[:MAX_SELECTED]]
+    if request.form.get("whole") != "0" and folder != "search":  # an undo names exactly what it takes back
+        ids = _whole(folders.by_slug(folder), ids, action)
     if action == "delete" and ids and not request.form.get("confirm"):
         return _confirm(folder, ids)
     done = _do(ids, action)
@@ -47,11 +50,26 @@ def act_one(folder: str, message: int) -> BaseResponse:
         line_in(keys, message, folders.by_slug(folder))
     if action in _BEGINNINGS:
         return _begin(_BEGINNINGS[action], folder, message)
-    done = _do([message], action)
+    ids = [message]
+    if request.form.get("whole") == "1":
+        ids = _whole(folders.by_slug(folder), ids, action)
+    done = _do(ids, action)
     if action in ("star", "unstar"):
         leave(act=(folder, done.action, done.message_ids, done.undo))
         return redirect(url_for("mail.message", folder=folder, message=message), 303)
     return _after(folder, done, list_page=False)
+
+
+_OF_ONE = frozenset({"star", "unread", "back"})
+"""What is done to the message that stands for its conversation, and to no other of it."""
+
+
+def _whole(kind: Kind, ids: list[int], action: str) -> list[int]:
+    """With the rest of their conversations in this folder, where the reader sees those as one."""
+    if action in _OF_ONE or not is_grouped(kind) or not ids:
+        return ids
+    with own_mail() as keys:
+        return list(conversations.members(keys.mailbox_id, ids))
 
 
 _BEGINNINGS = {"again": again, "forward-whole": passed_on_whole}

@@ -7,7 +7,6 @@ from typing import Any
 
 from flask import Blueprint, g, jsonify, redirect, request, url_for
 from flask_babel import format_datetime
-from flask_babel import gettext as _
 from flask_wtf import FlaskForm
 from werkzeug.datastructures import FileStorage
 from werkzeug.wrappers import Response as BaseResponse
@@ -26,6 +25,7 @@ from webmail.web.beginnings import author, from_link, limit, pass_on, reply_to, 
 from webmail.web.htmx import render
 from webmail.web.unsendable import address_errors, unsendable
 from webmail.web.viewing import Notice, is_looked_at, leave, left, own_mail, page
+from webmail.web.words import gettext as _
 
 blueprint = Blueprint("compose", __name__)
 

@@ -4,8 +4,6 @@ from datetime import datetime
 from typing import Any
 
 from flask import request, url_for
-from flask_babel import gettext as _
-from flask_babel import ngettext
 from werkzeug.wrappers import Response as BaseResponse
 
 from webmail.db import show_id
@@ -18,6 +16,8 @@ from webmail.web.htmx import render
 from webmail.web.opened import Who
 from webmail.web.viewing import own_mail, page
 from webmail.web.views.mail import blueprint, line_in
+from webmail.web.words import gettext as _
+from webmail.web.words import ngettext
 
 __all__ = ["blueprint"]
 

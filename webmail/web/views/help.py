@@ -3,7 +3,6 @@
 from typing import Any
 
 from flask import Blueprint, g
-from flask_babel import gettext as _
 from werkzeug.wrappers import Response as BaseResponse
 
 from webmail.mail import folders
@@ -11,6 +10,7 @@ from webmail.web import shortcuts
 from webmail.web.access import requires
 from webmail.web.htmx import render
 from webmail.web.viewing import own_mail, page
+from webmail.web.words import gettext as _
 
 blueprint = Blueprint("help", __name__)
 

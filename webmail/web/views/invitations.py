@@ -1,7 +1,6 @@
 """Answering an invitation from the message that it came in."""
 
 from flask import abort, g, redirect, request, url_for
-from flask_babel import gettext as _
 from werkzeug.wrappers import Response as BaseResponse
 
 from webmail.errors import NotFound, Refused
@@ -13,6 +12,7 @@ from webmail.web.access import requires
 from webmail.web.beginnings import author
 from webmail.web.viewing import leave, own_mail
 from webmail.web.views.mail import blueprint, line_in
+from webmail.web.words import gettext as _
 
 __all__ = ["blueprint"]
 

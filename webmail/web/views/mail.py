@@ -5,12 +5,11 @@ from hashlib import sha256
 from typing import Any
 
 from flask import Blueprint, Response, g, make_response, redirect, request, url_for
-from flask_babel import gettext as _
 from werkzeug.wrappers import Response as BaseResponse
 
 from webmail.errors import NotFound
 from webmail.keys import MailboxKeys
-from webmail.mail import folders, messages, search
+from webmail.mail import conversations, folders, messages, search
 from webmail.mail.folders import Kind
 from webmail.sending import outbox
 from webmail.web import listing
@@ -25,6 +24,7 @@ from webmail.web.viewing import (
     own_mail,
     page,
 )
+from webmail.web.words import gettext as _
 
 blueprint = Blueprint("mail", __name__)
 
@@ -65,7 +65,7 @@ def folder_list(kind: Kind, notice: Notice | None, cursor_text: str | None = Non
             return _fresh(make_response("", 304), etag)
         counts = folders.counts(keys.mailbox_id)
         if part is None:
-            part = messages.in_folder(keys, kind, cursor, _rows())
+            part = messages.in_folder(keys, kind, cursor, _rows(), grouped=is_grouped(kind))
     unread = next(item.unread for item in counts if item.kind == kind)
     line = FolderLine(kind.slug, str(FOLDER_NAMES[kind]), unread, current=True, etag=polled)
     where = url_for("mail.folder", folder=kind.slug)
@@ -84,6 +84,11 @@ def folder_list(kind: Kind, notice: Notice | None, cursor_text: str | None = Non
         **page(str(FOLDER_NAMES[kind]), current=kind, counts=counts, **context),
     )
     return response if notice else _fresh(response, etag)
+
+
+def is_grouped(kind: Kind) -> bool:
+    """Whether the reader sees a folder by conversation: then a line, and what is done to it, stands for all of it there."""
+    return kind in conversations.GROUPED and g.viewer.preferences.conversations == "threads"
 
 
 def _rows() -> int:

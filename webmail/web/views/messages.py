@@ -3,7 +3,6 @@
 from typing import Any
 
 from flask import g, make_response, redirect, render_template, request, url_for
-from flask_babel import gettext as _
 from werkzeug.wrappers import Response as BaseResponse
 
 from webmail.db import show_id
@@ -17,6 +16,7 @@ from webmail.web.access import requires
 from webmail.web.htmx import render
 from webmail.web.viewing import FOLDER_NAMES, FolderLine, is_looked_at, left, own_mail, page
 from webmail.web.views.mail import blueprint, line_in
+from webmail.web.words import gettext as _
 
 __all__ = ["blueprint"]
 
@@ -33,10 +33,13 @@ def message_page(folder: str, message: int) -> BaseResponse:
         line = line_in(keys, message, kind)
         if line.state == "draft":
             return redirect(url_for("compose.new", draft=show_id(message)), 303)
-        if line.unread and is_looked_at():
-            messages.act(keys.mailbox_id, [message], "read")
+        lines = _lines(keys, line)
+        opened_ids = opened.to_open(lines, message, everything=request.args.get("all") == "1")
+        new = [item.message_id for item in lines if item.unread and item.message_id in opened_ids]
+        if new and is_looked_at():
+            messages.act(keys.mailbox_id, new, "read")
         counts = folders.counts(keys.mailbox_id)
-        shown = opened.conversation(keys, _lines(keys, line), message, asked if asked in VIEWS else "")
+        shown = opened.conversation(keys, lines, opened_ids, message, asked if asked in VIEWS else "")
     asked_for = next(item for item in shown if item.id == show_id(message))
     context: dict[str, Any] = {
         "folder": FolderLine(kind.slug, str(FOLDER_NAMES[kind]), 0, current=True),

@@ -1,9 +1,9 @@
 """Reporting a message to the staff: `/report`. The form says what they get, and that they get nothing else."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, current_app, g, redirect, request, url_for
-from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -13,7 +13,9 @@ from webmail.governance import reports
 from webmail.mail import correspondents, folders, messages, reading
 from webmail.web.access import requires
 from webmail.web.htmx import render
+from webmail.web.opened import Who
 from webmail.web.viewing import leave, left, own_mail, page
+from webmail.web.words import gettext as _
 
 blueprint = Blueprint("reports", __name__)
 
@@ -25,6 +27,8 @@ KINDS = {
     "harassment": _l("Harassment or threats"),
     "other": _l("Something else"),
 }
+NO_ERRORS = {"kind": "", "words": ""}
+"""What is wrong with each field of the form, in words."""
 
 
 @blueprint.get("/report", endpoint="index")
@@ -47,7 +51,7 @@ def index() -> BaseResponse:
 @requires("mail")
 def new(message: int) -> BaseResponse:
     """What is wrong with a message?"""
-    return _form(message, "", "", {})
+    return _form(message, "", "", NO_ERRORS)
 
 
 @blueprint.post("/report/<id:message>", endpoint="file")
@@ -55,12 +59,12 @@ def new(message: int) -> BaseResponse:
 def file(message: int) -> BaseResponse:
     """Hand the message to the staff, and move it to Junk."""
     kind, words = request.form.get("kind", ""), request.form.get("words", "").strip()
-    errors = {}
+    errors = dict(NO_ERRORS)
     if kind not in reports.KINDS:
         errors["kind"] = _("Choose what it is.")
     if len(words) > reports.MAX_WORDS:
         errors["words"] = _("At most %(num)s characters, please.", num=reports.MAX_WORDS)
-    if errors:
+    if any(errors.values()):
         return _form(message, kind, words, errors)
     with own_mail() as keys:
         line = messages.line(keys, message)
@@ -90,7 +94,7 @@ def file(message: int) -> BaseResponse:
     return redirect(url_for("mail.folder", folder=line.folder.slug), 303)
 
 
-def _form(message: int, kind: str, words: str, errors: dict[str, str]) -> BaseResponse:
+def _form(message: int, kind: str, words: str, errors: Mapping[str, str]) -> BaseResponse:
     with own_mail() as keys:
         line = messages.line(keys, message)
         if line.direction != "in":
@@ -100,7 +104,7 @@ def _form(message: int, kind: str, words: str, errors: dict[str, str]) -> BaseRe
     context: dict[str, Any] = {
         "message_id": show_id(message),
         "subject": line.summary.subject if line.summary else "",
-        "sender": line.summary.sender if line.summary else ("", ""),
+        "sender": Who(*line.summary.sender) if line.summary else Who("", ""),
         "kinds": KINDS,
         "form": {"kind": kind, "words": words, "errors": errors},
         "before": before,
@@ -110,5 +114,5 @@ def _form(message: int, kind: str, words: str, errors: dict[str, str]) -> BaseRe
     response = render(
         "report/new.html", None, **page(_("Report a message"), current=line.folder, counts=counts, **context)
     )
-    response.status_code = 422 if errors else 200
+    response.status_code = 422 if any(errors.values()) else 200
     return response

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, abort, g, redirect, request, url_for
-from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -16,6 +15,7 @@ from webmail.web import shortcuts
 from webmail.web.access import requires
 from webmail.web.htmx import render
 from webmail.web.viewing import leave, left, own_mail, page
+from webmail.web.words import gettext as _
 
 blueprint = Blueprint("settings", __name__)
 

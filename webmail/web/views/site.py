@@ -3,7 +3,6 @@
 from importlib.resources import files
 
 from flask import Blueprint, Response, current_app, g, redirect, request, url_for
-from flask_babel import gettext as _
 from sqlalchemy import text
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -14,6 +13,7 @@ from webmail.settings import domains
 from webmail.web.access import requires
 from webmail.web.htmx import render
 from webmail.web.viewing import leave, page
+from webmail.web.words import gettext as _
 
 health = Blueprint("health", __name__)
 pages = Blueprint("pages", __name__)
