@@ -39,18 +39,24 @@ def connect(settings: Settings, threads: int) -> ports.Ports:
     def nudge(_: ports.Delivery) -> None:
         jobs.ring(jobs.FILE)
 
-    return ports.Ports(resolve, receive, nudge, _judge(settings))
+    return ports.Ports(resolve, receive, nudge, _judge(settings, app))
 
 
-def _judge(settings: Settings) -> Judge | None:
-    """Authentication as this installation wants it; None where it is switched off."""
+def _judge(settings: Settings, app: Flask) -> Judge | None:
+    """Authentication as this installation wants it, which knows our own keys itself; None where it is switched off."""
     if not settings.authenticate:
         return None
 
     def resolver() -> Resolver:
+        from inbound.authentication.hosted import HostedKeys
         from inbound.authentication.resolver import DnsResolver  # dnspython is a tenth of a second of import
+        from webmail.settings import dkim_keys
 
-        return DnsResolver(settings.dns_servers)
+        def look_up(selector: str, domain: str) -> str | None:
+            with app.app_context():
+                return dkim_keys.published(selector, domain)
+
+        return HostedKeys(DnsResolver(settings.dns_servers), look_up)
 
     return Judge(settings.host_name, resolver)
 

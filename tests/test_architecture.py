@@ -350,6 +350,8 @@ def test_other_cryptography_only_signs_and_checks_tokens():
             "webmail.identity.clerk",
             "webmail.embedded.clerk",
             "inbound.authentication.keys",  # public keys of senders, for their signatures
+            "webmail.settings.dkim_records",
+            "webmail.sending.dkim",
         )
     } == set()
 

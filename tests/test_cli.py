@@ -261,7 +261,7 @@ def test_an_audit_log_is_verified(database, ann, superuser):
     )
 
 
-def test_the_doctor_finds_what_is_wrong(run, environment, database):
+def test_the_doctor_finds_what_is_wrong(run, environment, database, empty):
     good = {
         "DATABASE_URL": database.urls["owner"],
         "REDIS_URL": environment["REDIS_URL"],
@@ -285,7 +285,7 @@ def test_the_doctor_finds_what_is_wrong(run, environment, database):
 
 
 @pytest.mark.parametrize("role", ["web", "worker", "inbound"])
-def test_the_doctor_can_be_asked_by_every_process(environment, database, role):
+def test_the_doctor_can_be_asked_by_every_process(environment, database, empty, role):
     good = {
         "DATABASE_URL": database.urls[role],
         "REDIS_URL": environment["REDIS_URL"],

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from redis import Redis
 from redis.exceptions import RedisError
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
@@ -77,8 +77,29 @@ def _database(settings: Settings) -> Iterator[Finding]:
             not waiting,
             "up to date" if not waiting else f"behind by {len(waiting)}: run `mtumail migrate`",
         )
+        if not waiting:
+            yield from _signing(engine)
     except DBAPIError as error:
         yield Finding("database", False, f"cannot be reached ({type(error.orig).__name__})")
+
+
+_UNSIGNED = text("""
+    SELECT name FROM domain
+     WHERE NOT EXISTS (SELECT 1 FROM dkim_key WHERE dkim_key.domain_id = domain.domain_id AND state = 'active') ORDER BY name""")
+
+
+def _signing(engine: Engine) -> Iterator[Finding]:
+    """A finding for each hosted domain whose mail leaves unsigned, or one for all that is well."""
+    with engine.connect() as connection:
+        unsigned = connection.execute(_UNSIGNED).scalars().all()
+    for name in unsigned:
+        words = (
+            f"{name} has no active key, so its mail leaves unsigned and its own people are warned of each other: "
+            f"run `mtumail keys dkim create {name}`, publish the records, then `mtumail keys dkim activate {name}`"
+        )
+        yield Finding("dkim", False, words)
+    if not unsigned:
+        yield Finding("dkim", True, "every hosted domain signs its mail")
 
 
 def _redis(settings: Settings) -> Iterator[Finding]:

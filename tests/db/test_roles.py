@@ -129,3 +129,63 @@ def test_P15_nobody_but_the_owner_changes_the_schema(as_role, role):
 def test_P15_staff_roles_are_not_granted_by_a_process(as_role, ann, role):
     with pytest.raises(ProgrammingError, match="permission denied"):
         as_role(role, f"INSERT INTO account_role (account_id, role) VALUES ({ann.account_id}, 'admin')")
+
+
+@pytest.fixture
+def signing_domain(empty, superuser):
+    """A hosted domain with a key, as rows alone."""
+    superuser.execute(text("INSERT INTO domain (domain_id, name) VALUES (7, 'mtumail.test')"))
+    superuser.execute(
+        text(
+            "INSERT INTO dkim_key (domain_id, selector, algorithm, public_key, wrapped, state, activated_at)"
+            " VALUES (7, 'm202611a', 'ed25519', '\\x" + "00" * 32 + "', '\\x00', 'active', now())"
+        )
+    )
+
+
+def test_P14_inbound_reads_public_halves_of_signing_keys_alone(as_role, signing_domain):
+    readable = "domain_id, selector, algorithm, state, verifies_until, octet_length(public_key)"
+    assert as_role("inbound", f"SELECT {readable} FROM dkim_key") == [
+        (7, "m202611a", "ed25519", "active", None, 32)
+    ]
+    for columns in ("*", "wrapped", "wrapped IS NULL", "created_at", "count(*) FILTER (WHERE wrapped <> '')"):
+        with pytest.raises(ProgrammingError, match="permission denied"):
+            as_role("inbound", f"SELECT {columns} FROM dkim_key")
+
+
+@pytest.mark.parametrize("role", ["web", "worker", "inbound"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO dkim_key SELECT domain_id, 'm202611b', 'rsa', public_key FROM dkim_key",
+        "UPDATE dkim_key SET public_key = public_key",
+        "UPDATE dkim_key SET state = 'next'",
+        "DELETE FROM dkim_key",
+        "TRUNCATE dkim_key",
+    ],
+)
+def test_P14_signing_keys_are_changed_by_the_owner_alone(as_role, signing_domain, role, statement):
+    with pytest.raises(ProgrammingError, match="permission denied"):
+        as_role(role, statement)
+
+
+@pytest.mark.parametrize("role", ["web", "worker"])
+def test_P14_who_sends_reads_signing_keys_still_wrapped(as_role, signing_domain, role):
+    assert as_role(role, "SELECT selector, wrapped IS NOT NULL FROM dkim_key") == [("m202611a", True)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "state = 'retired'",
+        "wrapped = NULL",
+        "state = 'retired', wrapped = NULL, retired_at = now()",
+        "activated_at = NULL",
+        "algorithm = 'dsa'",
+        "selector = 'ann'",
+        "retired_at = now()",
+    ],
+)
+def test_P14_a_signing_key_is_whole_or_retired(as_role, signing_domain, change):
+    with pytest.raises(DBAPIError, match="violates check constraint"):
+        as_role("owner", f"UPDATE dkim_key SET {change}")

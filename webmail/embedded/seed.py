@@ -20,7 +20,7 @@ from webmail.mail.mailboxes import Recipient, WorkerJob
 from webmail.mail.models import MailAddress, Message
 from webmail.sending import outbox
 from webmail.sending.models import Delivery
-from webmail.settings import domains
+from webmail.settings import dkim_keys, domains
 
 DOMAIN = "mtumail.test"
 ACTOR = "system:seed"
@@ -35,7 +35,7 @@ def seed(environment: Mapping[str, str], empty: bool) -> None:
     master: MasterKeys = app.extensions["master_keys"]
     with app.app_context():
         with transaction():
-            domains.host(DOMAIN)
+            dkim_keys.ensure(master, domains.host(DOMAIN), ACTOR)
         mail = [] if empty else messages(datetime.now(UTC), DOMAIN)
         for person in DEMO_PEOPLE:
             _person(

@@ -24,14 +24,11 @@ OVERSIGNED: Final = (
 SIGNED: Final = (
     "In-Reply-To", "References", "MIME-Version", "Content-Transfer-Encoding", "Auto-Submitted",
 )  # fmt: skip
-_LISTS: Final = (
-    b"list-"  # RFC 2369, RFC 2919, RFC 8058: List-Id, List-Unsubscribe, List-Unsubscribe-Post and others
-)
+_LISTS: Final = re.compile(rb"list-[a-z-]+")  # RFC 2369, RFC 2919, RFC 8058
 
 _LINE: Final = 76
 _NEXT_FIELD = re.compile(rb"\r\n(?![ \t])")
 _BLANKS = re.compile(rb"[ \t]+")
-_TO_TIDY = (b"\t", b"  ", b" \r\n")
 
 
 def sign(raw: bytes, domain: str, keys: Sequence[SigningKey], now: int) -> bytes:
@@ -60,10 +57,13 @@ def relaxed_field(field: bytes) -> bytes:
 
 def relaxed_body(body: bytes) -> bytes:
     """A body in relaxed form (RFC 6376 section 3.4.4)."""
-    # Most of what is large is base64, which has nothing to tidy: looking is twenty times faster than replacing.
-    if any(one in body for one in _TO_TIDY):
-        # Blanks are made one first: an expression for "blanks before a line end" is quadratic in a long run of them.
-        body = _BLANKS.sub(b" ", body).replace(b" \r\n", b"\r\n")
+    # Looking and replacing run at the speed of memory; an expression takes ten times as long, which counts for large files.
+    if b"\t" in body:
+        body = body.replace(b"\t", b" ")
+    while b"  " in body:  # each turn halves the longest run
+        body = body.replace(b"  ", b" ")
+    if b" \r\n" in body:
+        body = body.replace(b" \r\n", b"\r\n")
     body = body.removesuffix(b" ").rstrip(b"\r\n")
     return body + b"\r\n" if body else b""
 
@@ -73,7 +73,7 @@ def _chosen(header: Sequence[bytes]) -> tuple[str, bytes]:
     by_name: dict[bytes, list[bytes]] = {}
     for field in header:
         by_name.setdefault(field.partition(b":")[0].rstrip(b" \t").lower(), []).append(field)
-    lists = sorted(name.decode("ascii").title() for name in by_name if name.startswith(_LISTS))
+    lists = sorted(name.decode("ascii").title() for name in by_name if _LISTS.fullmatch(name))
     names, signed = [], []
     for name in (*OVERSIGNED, *SIGNED, *lists):
         present = by_name.get(name.lower().encode(), [])

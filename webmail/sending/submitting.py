@@ -13,7 +13,7 @@ from webmail import jobs
 from webmail.db import db, new_id
 from webmail.errors import Conflict, KeyTrouble, NotFound, Refused
 from webmail.keys import MailboxKeys, new_content_key, seal
-from webmail.mail import filing, idn, messages, reading
+from webmail.mail import correspondents, filing, idn, messages, reading
 from webmail.mail.addresses import Address, AddressError, parse_recipients, parse_spec
 from webmail.mail.folders import Kind
 from webmail.mail.mailboxes import refuse_unless_active
@@ -100,6 +100,7 @@ def submit(
     if origin is not None:
         outbox.mark_answered(keys.mailbox_id, origin, forwarded=fields.answers is None)
     submission_id = outbox.submit(keys.mailbox_id, message_id, account_id, author[1], everybody)
+    correspondents.written_to(keys, everybody)
     jobs.ring_after_commit(jobs.SEND)
     return submission_id
 
