@@ -17,6 +17,7 @@ def _routes(app):
         "message": show_id(12345),
         "number": "1",
         "name": "file.txt",
+        "within": "2.1",
         "token": "AAAA",
     }
     for rule in app.url_map.iter_rules():
@@ -183,7 +184,11 @@ def test_public_endpoints_are_few(web_app):
         "auth.signed_out",
         "auth.tasks",
         "frames.picture",
+        "frames.remote_picture",
         "health.alive",
+        "health.metrics",
         "health.ready",
+        "pages.abuse",
         "pages.privacy",
+        "webhooks.clerk",
     }

@@ -1,6 +1,6 @@
 """People: the account behind a Clerk session, what it may do, and which sessions are over."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -8,55 +8,59 @@ from sqlalchemy import cast, func, text, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from webmail import audit
-from webmail.db import db, new_id
+from webmail.db import db, new_id, rows
 from webmail.errors import Refused
 from webmail.identity.models import Account, AccountRole, SessionDenial
 from webmail.identity.viewer import Denied, Preferences, Viewer
 
+Rows = list[tuple[Any, ...]]
 ROLES = ("support", "support_lead", "reviewer", "admin", "auditor")
 
 
-def viewer(user_id: str, session_id: str, factor_ages: tuple[int, ...]) -> Viewer | Denied | None:
-    """Who is behind a verified session: one query. None when Clerk knows this person and we have not met them."""
-    row = db.session.execute(_VIEWER, {"user": user_id, "session": session_id}).first()
-    if row is None:
+def viewer(
+    user_id: str, session_id: str, factor_ages: tuple[int, ...], *, ask: Callable[..., Rows] = rows
+) -> Viewer | Denied | None:
+    """Who is behind a verified session: one query. None when Clerk knows this person and we have not met them.
+
+    `ask` is `db.glance` where no transaction is open."""
+    found = ask(_VIEWER, {"user": user_id, "session": session_id})
+    if not found:
         return None
-    if row.denied or row.status != "active":
-        return Denied("denied" if row.denied else row.status)
+    account_id, name, contact, status, *chosen, mailbox_id, local, domain, roles, denied = found[0]
+    if denied or status != "active":
+        return Denied("denied" if denied else status)
     return Viewer(
-        account_id=row.account_id,
+        account_id=account_id,
         user_id=user_id,
         session_id=session_id,
-        name=row.name,
-        contact=row.contact_email,
-        roles=frozenset(row.roles),
-        mailbox_id=row.mailbox_id,
-        address=f"{row.local_part}@{row.domain}" if row.local_part else None,
-        status=row.status,
+        name=name,
+        contact=contact,
+        roles=frozenset(roles),
+        mailbox_id=mailbox_id,
+        address=f"{local}@{domain}" if local else None,
+        status=status,
         fva=factor_ages,
-        preferences=_preferences(
-            row.rows_preference, row.density_preference, row.reading_preference, row.preferences
-        ),
+        preferences=_preferences(*chosen),
     )
 
 
-_VIEWER = text("""
+_VIEWER = """
     SELECT a.account_id, a.name, a.contact_email, a.status, a.rows_preference, a.density_preference, a.reading_preference,
            a.preferences, m.mailbox_id, ad.local_part, d.name AS domain,
            ARRAY(SELECT role FROM account_role r WHERE r.account_id = a.account_id) AS roles,
-           EXISTS (SELECT 1 FROM session_denial s WHERE s.subject IN (:user, :session) AND s.until > now()) AS denied
+           EXISTS (SELECT 1 FROM session_denial s WHERE s.subject IN (%(user)s, %(session)s) AND s.until > now()) AS denied
       FROM account a
       LEFT JOIN mailbox_member m ON m.account_id = a.account_id
       LEFT JOIN address ad ON ad.mailbox_id = m.mailbox_id AND ad.is_primary
       LEFT JOIN domain d ON d.domain_id = ad.domain_id
-     WHERE a.clerk_user_id = :user
-     ORDER BY m.since LIMIT 1""")
+     WHERE a.clerk_user_id = %(user)s
+     ORDER BY m.since LIMIT 1"""
 
 
-def _preferences(rows: int, density: str, reading: str, more: Mapping[str, Any]) -> Preferences:
+def _preferences(count: int, density: str, reading: str, more: Mapping[str, Any]) -> Preferences:
     chosen = {name: more[name] for name in ("links", "conversations", "pictures") if name in more}
     keys = tuple(sorted((str(act), str(key)) for act, key in more.get("keys", {}).items()))
-    return Preferences(rows, density, reading, **chosen, keys=keys)
+    return Preferences(count, density, reading, **chosen, keys=keys)
 
 
 def meet(user_id: str, name: str = "", contact: str = "") -> int:

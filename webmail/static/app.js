@@ -1,9 +1,11 @@
 /* What links and forms alone cannot do. Every page works without this file. */
 (d => {
-/* No time limit: on a slow line a letter may take minutes to go. These answers keep the page as it is. */
-Object.assign(htmx.config, { defaultTimeout: 0, noSwap: [204, 304, 401, 502, 503] });
 const $ = (s, e = d) => e.querySelector(s), $$ = s => [...d.querySelectorAll(s)];
 const on = (t, f) => addEventListener(t, f, true), swap = (t, f) => on("htmx:" + t, e => f(e.detail.ctx, e));
+const paper = $("[data-print]");
+if (paper) return paper.hidden = 0, paper.onclick = () => print();
+/* No time limit: on a slow line a letter may take minutes to go. These answers keep the page as it is. */
+Object.assign(htmx.config, { defaultTimeout: 0, noSwap: [204, 304, 401, 502, 503] });
 let kept;
 const make = (tag, props) => Object.assign(d.createElement(tag), props);
 const words = (d.body.dataset.words || "Loading|# selected|New mail|We could not reach the server. Nothing is lost; try again.|You are signed out. What you wrote is still here.|Sign in again|Saved").split("|"), main = () => $("#content"), here = () => location.pathname + location.search;
@@ -33,8 +35,13 @@ on("click", e => {
   if (t == all) $$("#messages [name=id]").forEach(b => b.checked = t.checked);
   count(all);
   if (t.matches("#dock .more")) e.preventDefault(), $("#nav").classList.toggle("open");
-  if (t.matches("[data-print]")) print();
-  $$(".menu[open]").forEach(m => m.open = m.contains(t));
+  shut(t);
+});
+/* A menu closes when the eye is elsewhere; Escape gives the focus back to what opened it. */
+const shut = t => $$(".menu[open]").forEach(m => m.open = m.contains(t));
+on("keyup", ({ key, target }) => {
+  if (key == "Tab") shut(target);
+  if (key == "Escape") $(".menu[open] summary")?.focus(), shut();
 });
 
 /* Composer: saved every 20 s if it changed, and when the page is left or out of sight. */
@@ -83,7 +90,7 @@ swap("before:request", (ctx, e) => {
   if (ctx.target.tagName == "TABLE") ctx.quiet = 1, navigator.connection?.saveData && e.preventDefault();
   if (ctx.quiet) return;
   const a = d.activeElement;
-  focus = a.name && `[name="${a.name}"][value="${CSS.escape(a.value)}"]`;
+  focus = a.name ? `[name="${a.name}"][value="${CSS.escape(a.value)}"]` : "main";
   save();
   busy = setTimeout(() => d.body.classList.add("busy"), 150);
   spoken = setTimeout(say, 1e3, words[0]);
@@ -133,7 +140,8 @@ const settle = () => {
     a.ariaCurrent = now ? "page" : null;
     if (n?.[i]) ($(".num", a) || a.appendChild(make("span", { className: "num" }))).textContent = +n[i] || "";
   });
-  $$("[data-print]").forEach(b => b.hidden = 0);
+  /* What scrolls by itself can be reached by keys in every browser. */
+  $$(".reading :is(pre,table)").forEach(e => e.scrollWidth > e.clientWidth && (e.tabIndex = 0));
   kept = text($("#compose"));
   count($("#all input"));
 };
@@ -141,7 +149,8 @@ swap("after:swap", ctx => {
   settle();
   if (ctx.quiet) return;
   say($("#notice")?.textContent || d.title);
-  if (!$("#content :focus")) (focus && $(focus) || main()).focus({ preventScroll: true });
+  /* What had the focus may be in a closed menu now, and not take it. */
+  for (const e of [$(focus), main()]) $("#content :focus") || e?.focus({ preventScroll: true });
 });
 settle();
 })(document);

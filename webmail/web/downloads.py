@@ -37,13 +37,6 @@ def picture(content_type: str, content: bytes) -> Response | None:
     return response
 
 
-def kept(content: bytes, content_type: str) -> Response:
-    """A picture of our own making that its reader's browser may keep for an hour."""
-    response = _bytes(content, content_type, "inline")
-    response.headers["Cache-Control"] = "private, max-age=3600, immutable"
-    return response
-
-
 def zipped(stream: Iterator[bytes], name: str) -> Response:
     """A zip file that is made while it is sent; nothing can be asked of its middle."""
     response = Response(stream, content_type="application/zip")

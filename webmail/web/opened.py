@@ -171,7 +171,7 @@ def _open(keys: MailboxKeys, line: Line, states: Sequence[outbox.Status], asked:
         "cc": [Who(*item) for item in view.cc],
         "bcc": [Who(*item) for item in view.bcc],
         "to_words": _to_words(view.to + view.cc),
-        "trust": trust_words.shown(assessed(line, view, known), view.authentication, f"trust-{base['id']}")
+        "trust": trust_words.shown(assessed(keys, line, view, known), view.authentication, f"trust-{base['id']}")
         if line.direction == "in"
         else None,
         "body": pieces(view),
@@ -245,19 +245,31 @@ def _leaving(keys: MailboxKeys, line: Line, view: View) -> Leaving | None:
     return Leaving(way, name, host, asked.state if asked else "", offer.page)
 
 
+MAX_THUMBNAILS = 40
+"""Of one message: each is a request that reads all of it."""
+_VIEWS = ("preview", "thumbnail")
+"""Addresses beside those of files: a file of that name goes by another."""
+
+
 def files(href: str, items: Sequence[reading.File], *, within: str = "") -> list[FileLine]:
     """Attachments of the message at `href`, as lines of a table. `within`: it is itself attached, so there are no previews but
     of pictures and of what is attached to it."""
-    lines = []
+    lines, thumbnails = [], 0
     for item in items:
-        where = f"{href}/{item.number}/{quote(item.name, safe='')}"
+        name = f"file-{item.name}" if item.name in _VIEWS else item.name
+        where = f"{href}/{item.number}/{quote(name, safe='')}"
         preview = previews.kind(item.content_type, item.name) or ""
         look = {
             "picture": f"{where}?view=1",
             "message": f"{href}.{item.number}" if within else f"{href}/in/{item.number}",
             **dict.fromkeys(("text", "pdf", "calendar"), "" if within else f"{href}/{item.number}/preview"),
         }.get(preview, "")
-        small = f"{href}/{item.number}/thumbnail" if preview == "picture" and not within else ""
+        if preview == "message" and within.count(".") + 1 >= reading.MAX_INSIDE:
+            look = ""
+        small = ""
+        if preview == "picture" and not within and thumbnails < MAX_THUMBNAILS:
+            small = f"{href}/{item.number}/thumbnail"
+            thumbnails += 1
         lines.append(
             FileLine(item.number, item.name, item.size, item.content_type, where, preview, look, small)
         )

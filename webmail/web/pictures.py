@@ -30,12 +30,15 @@ class PictureNote:
 def note(keys: MailboxKeys, line: Line, view: View, known: Known) -> PictureNote | None:
     """What to say about a message's remote pictures; None where it has none that could be fetched.
 
-    A standing consent (for the sender, or for everybody) has them fetched when the message is looked at, but never for junk.
+    A standing consent (for the sender, or for everybody) has them fetched when the message is looked at, but never for junk, nor
+    for what its sender's domain disowns: whoever forges it would learn that it was opened.
     """
     if not view.remote_images or not view.laid_out:
         return None
     sender = view.sender[1]
-    stands = (known.pictures or g.viewer.preferences.pictures == "always") and line.folder != Kind.JUNK
+    agreed = known.pictures or g.viewer.preferences.pictures == "always"
+    forged = view.authentication is not None and view.authentication.verdict == "failed"
+    stands = agreed and not forged and line.folder not in (Kind.JUNK, Kind.TRASH)
     state = remote_pictures.state(keys.mailbox_id, line.message_id)
     if stands and not state.total and not known.blocked and is_looked_at():
         images = reading.layout(keys, line.message_id).images

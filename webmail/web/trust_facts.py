@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from flask import g
 
-from webmail.mail import trust
+from webmail.keys import MailboxKeys
+from webmail.mail import passed_on, trust
 from webmail.mail.correspondents import Known
 from webmail.mail.messages import Line
 from webmail.mail.reading import File, View
@@ -15,7 +16,7 @@ _SECONDS = 60
 _hosted: tuple[float, tuple[str, ...]] = (0.0, ())
 
 
-def assessed(line: Line, view: View, known: Known) -> trust.Trust:
+def assessed(keys: MailboxKeys, line: Line, view: View, known: Known) -> trust.Trust:
     """How far a message may be trusted. Runs in the view's transaction."""
     viewer = g.viewer
     facts = trust.Facts(
@@ -33,6 +34,7 @@ def assessed(line: Line, view: View, known: Known) -> trust.Trust:
         files=[_as_written(item) for item in view.files],
         problems=view.problems,
         list_id=view.offer.list_id if view.offer else "",
+        by_known_list=passed_on.by_known_list(keys, view),
         is_bulk=bool(view.offer),
     )
     return trust.assess(facts)

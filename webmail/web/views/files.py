@@ -106,7 +106,7 @@ def _preview(part: reading.File, content: bytes) -> tuple[str, str]:
 @blueprint.get("/mail/<folder>/<id:message>/<int:number>/thumbnail", endpoint="thumbnail")
 @requires("mail")
 def thumbnail(folder: str, message: int, number: int) -> BaseResponse:
-    """A small picture of a picture. It is the same for as long as the message is there, so the browser may keep it."""
+    """A small picture of a picture. No browser keeps it: it is mail, and who is signed in changes with each minute's token."""
     with own_mail() as keys:
         line_in(keys, message, folders.by_slug(folder))
         part, content = reading.part(keys, message, number)
@@ -115,7 +115,10 @@ def thumbnail(folder: str, message: int, number: int) -> BaseResponse:
     made = pictures.thumbnail(content)
     if isinstance(made, pictures.Refused):
         raise NotFound("thumbnail")
-    return downloads.kept(made.content, made.content_type)
+    response = downloads.picture(made.content_type, made.content)
+    if response is None:
+        raise NotFound("thumbnail")
+    return response
 
 
 @blueprint.get("/mail/<folder>/<id:message>/in/<within>", endpoint="inner")
