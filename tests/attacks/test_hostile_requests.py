@@ -52,7 +52,11 @@ def paths(web_app, deliver, ann, letter):
     }
     found = []
     for rule in web_app.url_map.iter_rules():
-        path = re.sub(r"<(?:[^:<>]+:)?([^<>]+)>", lambda m: values[m[1]], rule.rule)
+        path = re.sub(
+            r"<(?:([^:<>]+):)?([^<>]+)>",
+            lambda m: values.get(m[2], message if m[1] == "id" else "1"),
+            rule.rule,
+        )
         found.append((rule.endpoint, path, rule.methods))
     return found
 

@@ -81,11 +81,12 @@ def test_a_newsletter_with_answers_to_its_own_house_is_quiet():
     assert trust == Trust("verified")
 
 
-def test_a_list_that_changed_a_known_senders_mail_is_not_shouted_at():
+def test_only_a_list_that_the_reader_writes_to_is_excused_for_what_it_changed():
     facts = {"authentication": replace(FAILED, arc="pass"), "list_id": "talk.lists.example.com"}
-    assert told(known=Acquaintance(3), **facts) == [("list-changed", "note")]
-    assert judge(known=Acquaintance(3), **facts).word == "unknown"
-    assert told(known=Acquaintance(), **facts) == [("list-changed", "warn")]
+    assert told(by_known_list=True, **facts) == [("list-changed", "note")]
+    assert judge(by_known_list=True, known=Acquaintance(3), **facts).word == "unknown"
+    for known in (Acquaintance(), Acquaintance(3, 5)):  # whom the reader knows is whom it pays to forge
+        assert told(known=known, **facts) == [("list-changed", "warn")]
 
 
 def test_a_failure_that_its_domain_asks_nothing_for_is_quiet():

@@ -22,11 +22,15 @@ from webmail.sending.composing import (
     build,
     envelope_recipients,
     forward,
+    inserted,
+    is_slip_of,
     needs_smtputf8,
     new_message_id,
     prefixed,
     reply,
     reply_all,
+    speaks_of_files,
+    trimmed,
 )
 from webmail.sending.relay import refuse_unclean
 
@@ -641,3 +645,161 @@ def test_forward():
 
 def test_an_answer_to_nothing_has_no_quote():
     assert reply(replace(ORIGINAL, text=" \n"), [ANN], WROTE).body == ""
+
+
+# --- with formatting ---------------------------------------------------------------------------------------------------
+
+
+TEXT_PART = (
+    b"Content-Type: text/plain; charset=us-ascii; format=flowed\r\n"
+    b"Content-Transfer-Encoding: 7bit\r\n"
+    b"\r\n"
+    b"At **one**?\r\n"
+)
+HTML_PART = (
+    b"Content-Type: text/html; charset=us-ascii\r\n"
+    b"Content-Transfer-Encoding: 7bit\r\n"
+    b"\r\n"
+    b"<!DOCTYPE html>\r\n"
+    b"<html>\r\n"
+    b"<body>\r\n"
+    b'<p dir="auto">At <strong>one</strong>?</p>\r\n'
+    b"</body>\r\n"
+    b"</html>\r\n"
+)
+
+
+def test_formatted_text_goes_beside_the_text_as_typed():
+    raw = build(replace(PLAIN, body="At **one**?\n", formatted=True))
+    boundary = re.search(rb'boundary="([^"]+)"', raw)[1]
+    head = build(PLAIN).partition(b"Content-Type")[0]
+    assert raw == (
+        head + b'Content-Type: multipart/alternative;\r\n boundary="' + boundary + b'"\r\n\r\n'
+        b"--" + boundary + b"\r\n" + TEXT_PART + b"\r\n"
+        b"--" + boundary + b"\r\n" + HTML_PART + b"\r\n"
+        b"--" + boundary + b"--\r\n"
+    )
+    assert raw == build(replace(PLAIN, body="At **one**?\n", formatted=True))
+
+
+def test_files_stand_beside_the_alternatives_and_pictures_below_them():
+    pixel = b"\x89PNG\r\n\x1a\n"
+    composition = replace(
+        PLAIN,
+        body="Look: ![a well](well.png) and ![no](notes.txt)",
+        formatted=True,
+        attachments=(
+            Attachment("well.png", "image/png", pixel),
+            Attachment("notes.txt", "text/plain", b"x"),
+            Attachment("other.png", "image/png", pixel),
+        ),
+    )
+    raw = build(composition)
+    assert len({re.search(rb"boundary=.*", line)[0] for line in raw.split(b"\r\n") if b"boundary=" in line}) == 3
+    message = parsed(raw)
+    assert message.get_content_type() == "multipart/mixed"
+    body, notes, other = message.iter_parts()
+    assert [part.get_filename() for part in (notes, other)] == ["notes.txt", "other.png"]
+    plain, related = body.iter_parts()
+    assert (body.get_content_type(), plain.get_content_type()) == ("multipart/alternative", "text/plain")
+    assert plain.get_content().strip() == "Look: ![a well](well.png) and ![no](notes.txt)"
+    page, picture = related.iter_parts()
+    assert related.get_content_type() == "multipart/related"
+    assert picture.get_content() == pixel
+    assert picture.get_content_disposition() == "inline"
+    told = picture["Content-ID"].strip("<>")
+    assert re.fullmatch(r"[0-9a-f]{24}@mtumail\.test", told)
+    assert f'<img src="cid:{told}" alt="a well">' in page.get_content()
+    assert "![no](notes.txt)" in page.get_content()
+    assert set(picture.keys()) == {"Content-Type", "Content-Transfer-Encoding", "Content-ID", "Content-Disposition"}
+
+
+def test_text_without_formatting_never_becomes_html():
+    assert b"html" not in build(replace(PLAIN, body="**a** <b>"))
+
+
+def test_nothing_typed_becomes_an_element_of_its_own():
+    raw = build(replace(PLAIN, body="</body><script>x</script> Größe " + "long " * 300, formatted=True))
+    page = parsed(raw).get_body(("html",)).get_content()
+    assert "<script" not in page
+    assert page.count("</body>") == 1
+    assert "Größe" in page
+    refuse_unclean(raw)
+
+
+def test_answers_can_go_elsewhere():
+    raw = build(replace(PLAIN, cc=(CLEO,), reply_to=(Address("office", "mtumail.test", "The Office"),)))
+    assert b"Cc: cleo@example.net\r\nReply-To: The Office <office@mtumail.test>\r\nSubject: Lunch\r\n" in raw
+    assert b"Reply-To" not in build(PLAIN)
+
+
+# --- quotes and reminders ----------------------------------------------------------------------------------------------
+
+LONG_QUOTE = """My first answer.
+
+On Mon, 23 Nov 2026 09:00, Zoe wrote:
+> I think so.
+>
+> On Sun, 22 Nov 2026 08:00, Ben wrote:
+>> What do you think?
+>>> Older still.
+>
+> And this, too.
+> --
+> Zoe
+> Nowhere Ltd.
+
+In between: yes.
+> Good.
+"""
+
+
+def test_quotes_are_trimmed_to_what_the_last_author_wrote():
+    assert trimmed(LONG_QUOTE) == (
+        "My first answer.\n\nOn Mon, 23 Nov 2026 09:00, Zoe wrote:\n> I think so.\n>\n> And this, too.\n\n"
+        "In between: yes.\n> Good.\n"
+    )
+    assert trimmed(trimmed(LONG_QUOTE)) == trimmed(LONG_QUOTE)
+
+
+@pytest.mark.parametrize("body", ["", "No quote.\n\n-- \nAnn", "> one\n> two\n>\n> three", "> > only deeper\n> > lines"])
+def test_what_has_nothing_to_trim_stays_to_the_letter(body):
+    assert trimmed(body) == body
+
+
+@pytest.mark.parametrize(
+    ("body", "made"),
+    [
+        ("", "Words\n"),
+        ("Hi\n", "Hi\n\nWords\n"),
+        ("Hi\n\n-- \nAnn", "Hi\n\nWords\n\n-- \nAnn"),
+        ("\n\nOn Mon, 23 Nov 2026 09:00, Zoe wrote:\n> x\n", "Words\n\nOn Mon, 23 Nov 2026 09:00, Zoe wrote:\n> x\n"),
+        ("See:\n\n---------- Forwarded message ----------\nFrom: a", "See:\n\nWords\n\n---------- Forwarded message ----------\nFrom: a"),
+    ],
+)  # fmt: skip
+def test_words_are_put_before_quotes_and_signatures(body, made):
+    assert inserted(body, "Words\n") == made
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["See attached.", "I enclose the enclosed", "Anbei der Plan.", "Im Anhang", "Größe ist angehängt", "ci-joint", "la pièce jointe",
+     "adjunto el plan", "segue em anexo", "in allegato", "附件", "添付します", "во вложении", "مرفق"],
+)  # fmt: skip
+def test_who_writes_that_something_is_attached_is_understood(body):
+    assert speaks_of_files("Plan", body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["Unattached", "Nothing here", "> see attached\n\nThanks", "Hi\n-- \nattached to nobody", "Hi\n\n---------- Forwarded message ----------\nsee attached"],
+)  # fmt: skip
+def test_what_others_wrote_reminds_nobody(body):
+    assert not speaks_of_files("Re: attached", body)
+
+
+def test_a_slip_of_the_finger_is_one_letter():
+    known = "carla@example.org"
+    assert all(is_slip_of(slip, known) for slip in ("carla@exmple.org", "carlo@example.org", "calra@example.org", "CARLAS@example.org"))
+    assert not any(is_slip_of(other, known) for other in (known, "Carla@Example.org", "dmitri@example.org", "crl@example.org"))
+    assert not is_slip_of("team1@example.org", "team2@example.org")

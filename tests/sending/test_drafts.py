@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from webmail.db import new_id
 from webmail.errors import Conflict, NotFound, Refused, Tampered
-from webmail.sending import drafts
+from webmail.sending import answers_kept, drafts
 from webmail.sending.drafts import Fields, Upload
 
 AUTHOR = ("Ann Whitfield", "ann@mtumail.test")
@@ -202,3 +202,75 @@ def test_discarding_leaves_nothing(opened, ann, draft, superuser):
         assert superuser.execute(text(f"SELECT count(*) FROM {table}")).scalar() == 0
     with pytest.raises(NotFound):
         opened(ann, lambda keys: drafts.discard(keys, draft.message_id))
+
+
+def test_files_have_numbers_that_are_told(opened, ann, draft):
+    numbers = [
+        opened(ann, lambda keys: drafts.attach(keys, draft.message_id, [upload(), upload()], 1000))
+        for _ in range(2)
+    ]
+    assert numbers == [(1, 2), (3, 4)]
+    assert opened(ann, lambda keys: drafts.attach(keys, draft.message_id, [], 1000)) == ()
+
+
+def test_formatting_and_identity_are_kept(opened, ann, draft):
+    fields = Fields(body="**x**", formatted=True, identity=7, reply_to="office@mtumail.test")
+    opened(ann, lambda keys: drafts.save(keys, AUTHOR, draft.message_id, 1, fields))
+    assert opened(ann, lambda keys: drafts.load(keys, draft.message_id)).fields == fields
+
+
+# --- answers kept for the next time --------------------------------------------------------------------------------------
+
+
+def test_answers_are_kept_changed_and_removed(opened, ann, ben, superuser):
+    def add(name, words):
+        return opened(ann, lambda keys: answers_kept.add(keys, name, words))
+
+    second, first = add("  Thanks \u202e", "Canary words\r\nof two lines\n\n"), add("Apology", "Sorry.")
+    assert opened(ann, answers_kept.names) == [
+        answers_kept.Name(first, "Apology"),
+        answers_kept.Name(second, "Thanks"),
+    ]
+    assert opened(ann, lambda keys: answers_kept.load(keys, second)).words == "Canary words\nof two lines"
+    opened(ann, lambda keys: answers_kept.change(keys, second, "Thank you", "Many."))
+    assert opened(ann, lambda keys: answers_kept.load(keys, second)) == answers_kept.Answer(
+        second, "Thank you", "Many."
+    )
+    for row in superuser.execute(text("SELECT name, words FROM kept_answer")):
+        assert not any(clear in bytes(value).lower() for value in row for clear in (b"canary", b"thank", b"many", b"sorry"))
+    assert opened(ben, answers_kept.names) == []
+    for call in (
+        lambda keys: answers_kept.load(keys, first),
+        lambda keys: answers_kept.change(keys, first, "a", "b"),
+    ):
+        with pytest.raises(NotFound):
+            opened(ben, call)
+    opened(ben, lambda keys: answers_kept.remove(keys, first))
+    for _ in range(2):
+        opened(ann, lambda keys: answers_kept.remove(keys, second))
+    assert [one.name for one in opened(ann, answers_kept.names)] == ["Apology"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "code"),
+    [("", "w", "no-name"), ("\u200b ", "w", "no-name"), ("n" * 101, "w", "long-name"), ("n", " \n", "no-words"), ("n", "w" * 20_001, "long-words")],
+)  # fmt: skip
+def test_answers_that_cannot_be_kept_are_refused(opened, ann, name, words, code):
+    with pytest.raises(Refused, match=code):
+        opened(ann, lambda keys: answers_kept.add(keys, name, words))
+
+
+def test_a_hundred_answers_are_enough(opened, ann, monkeypatch):
+    monkeypatch.setattr(answers_kept, "MAX_ANSWERS", 2)
+    for number in range(2):
+        opened(ann, lambda keys, number=number: answers_kept.add(keys, f"n{number}", "w"))
+    with pytest.raises(Refused, match="full"):
+        opened(ann, lambda keys: answers_kept.add(keys, "n", "w"))
+
+
+def test_an_answer_moved_to_another_place_does_not_open(opened, ann, superuser):
+    for name in "ab":
+        opened(ann, lambda keys, name=name: answers_kept.add(keys, name, name))
+    superuser.execute(text("UPDATE kept_answer SET words = name"))
+    with pytest.raises(Tampered):
+        opened(ann, lambda keys: answers_kept.load(keys, answers_kept.names(keys)[0].answer_id))

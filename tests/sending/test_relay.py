@@ -927,6 +927,59 @@ def test_a_refused_sign_in_defers_and_bounces_nothing(authority, offer, reply, s
     assert peer.mails == []
 
 
+def test_a_relay_that_repeats_our_secret_is_not_quoted(authority):
+    ca_file, context = authority
+    token = base64.b64encode(SECRETS[0])
+    said = (
+        b"535 5.7.8 not "
+        + token
+        + b" nor "
+        + base64.b64encode(SECRETS[1])
+        + b" nor "
+        + SECRETS[1]
+        + b" today\r\n"
+    )
+    spoken: list[str] = []
+    with (
+        Peer(implicit(context("127.0.0.1"), smtp(offers=("AUTH PLAIN",), auth=said))) as peer,
+        Relay(secure(peer, "smtps", ca_file), lambda _, line: spoken.append(line)) as relay,
+    ):
+        outcome = relay.send(ANN, [BEN], RAW)
+    assert outcome.recipients[0].reply.endswith("not ******** nor ******** nor ******** today")
+    assert "AUTH PLAIN ********" in spoken
+    for told in (outcome.recipients[0].reply, *spoken):
+        assert token.decode() not in told
+        assert SECRETS[1].decode() not in told
+
+
+@pytest.mark.parametrize(
+    ("script", "trouble"),
+    [
+        (smtp(offers=("AUTH PLAIN",), auth=b"535 5.7.8 wrong\r\n"), "sign-in"),
+        (smtp(offers=("AUTH PLAIN",), auth=b"454 4.7.0 later\r\n"), "session"),
+        (smtp(offers=("AUTH GSSAPI",)), "sign-in"),
+        (smtp(offers=("AUTH PLAIN",), greeting=b"421 busy\r\n"), "session"),
+    ],
+)
+def test_what_the_trouble_was_is_told_apart(authority, script, trouble):
+    ca_file, context = authority
+    with (
+        Peer(implicit(context("127.0.0.1"), script)) as peer,
+        Relay(secure(peer, "smtps", ca_file)) as relay,
+    ):
+        outcome = relay.send(ANN, [BEN], RAW)
+    assert (outcome.trouble, outcome.reached, outcome.handed) == (trouble, False, False)
+
+
+def test_a_wrong_certificate_is_a_trouble_of_its_own(authority):
+    ca_file, context = authority
+    with (
+        Peer(implicit(context("other.example"), smtp())) as peer,
+        Relay(secure(peer, "smtps", ca_file)) as relay,
+    ):
+        assert relay.send(ANN, [BEN], RAW).trouble == "tls"
+
+
 # --- settings ----------------------------------------------------------------------------------------------------------
 
 

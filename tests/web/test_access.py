@@ -18,6 +18,7 @@ def _routes(app):
         "number": "1",
         "name": "file.txt",
         "within": "2.1",
+        "contact": show_id(12345),
         "token": "AAAA",
     }
     for rule in app.url_map.iter_rules():

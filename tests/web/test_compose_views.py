@@ -12,8 +12,11 @@ import pytest
 from sqlalchemy import text
 
 from webmail.db import read_id, show_id
-from webmail.mail import messages
-from webmail.sending import drafts
+from webmail.mail import contacts, correspondents, identities, messages
+from webmail.mail.addresses import parse_recipients
+from webmail.mail.contacts import Details
+from webmail.mail.identities import Identity
+from webmail.sending import answers_kept, drafts
 
 HX = {"HX-Request": "true", "Sec-Fetch-Dest": "empty"}
 TO = "carla@example.org"
@@ -24,7 +27,7 @@ TYPED = {
     "subject": "Lunch?",
     "body": "At one?\n",
 }
-NAMES = ("to", "cc", "bcc", "subject", "body", "draft_id", "revision", "reply", "forward", "csrf_token")
+NAMES = ("to", "cc", "bcc", "subject", "body", "draft_id", "revision", "reply", "forward", "csrf_token", "reminded", "was")
 
 
 def fields(page: str) -> dict[str, str]:
@@ -34,6 +37,11 @@ def fields(page: str) -> dict[str, str]:
         name = re.search(r'name="([^"]+)"', tag)
         if name and name[1] in NAMES:
             found[name[1]] = html.unescape(re.search(r'value="([^"]*)"', tag)[1])
+    for select, options in re.findall(r'<select id="[^"]*" name="([^"]+)">(.*?)</select>', page, re.DOTALL):
+        if select == "identity":
+            found[select] = re.search(r'value="([^"]+)" selected', options)[1]
+    if re.search(r'<input type="checkbox" name="formatted" value="1" checked', page):
+        found["formatted"] = "1"
     body = re.search(r'<textarea id="body"[^>]*>\n?(.*?)</textarea>', page, re.DOTALL)
     if body:
         found["body"] = html.unescape(body[1])
@@ -539,3 +547,277 @@ def test_a_strangers_messages_and_drafts_are_not_there(writer, original, browser
     )
     assert [item.fields.body for item in kept(ann)] == [TYPED["body"]]
     assert [item.fields.body for item in kept(ben)] == ["ben's"]
+
+
+# --- formatting ----------------------------------------------------------------------------------------------------------
+
+
+def preview_of(page: str) -> str:
+    found = re.search(r'<section class="pad" aria-labelledby="preview">.*?<div class="reading"[^>]*>(.*?)</div></section>', page, re.DOTALL)
+    return found[1] if found else ""
+
+
+def test_a_preview_shows_what_will_be_read_and_keeps_everything(writer, kept, ann, outbox):
+    typed = TYPED | {"body": "A **bold** plan <script>x</script>\n\n- one\n"}
+    answer = writer.press(writer.open(), "preview", formatted="1", **typed)
+    assert answer.status_code == 200
+    assert "<strong>bold</strong>" in preview_of(answer.text)
+    assert "<li>one" in preview_of(answer.text)
+    assert "<script" not in preview_of(answer.text)
+    shown = fields(answer.text)
+    assert {name: shown[name] for name in typed} == typed
+    assert shown["formatted"] == "1"
+    assert kept(ann)[0].fields.formatted
+    plain = writer.press({name: value for name, value in shown.items() if name != "formatted"}, "preview")
+    assert "**bold**" in preview_of(plain.text)
+    assert not kept(ann)[0].fields.formatted
+    assert outbox() == []
+
+
+def test_a_formatted_message_leaves_with_both_texts(plain, leaves, ann):
+    answer = plain.press(plain.open(), "send", formatted="1", **TYPED | {"body": "A **bold** plan"})
+    assert answer.status_code == 303
+    _, message = leaves(ann)
+    assert message.get_content_type() == "multipart/alternative"
+    assert message.get_body(("plain",)).get_content().strip() == "A **bold** plan"
+    assert "A <strong>bold</strong> plan" in message.get_body(("html",)).get_content()
+
+
+# --- quotes, templates, files of other messages -----------------------------------------------------------------------------
+
+
+def test_quoting_less_leaves_the_last_author(writer, deliver, ann, letter):
+    told = "New words.\r\n\r\nOn Sun, 22 Nov 2026 08:00, Ben wrote:\r\n> older\r\n>> oldest\r\n"
+    message = show_id(deliver(ann, letter("Plans", told)))
+    page = writer.client.get(f"/compose?reply={message}", headers=writer.headers).text
+    assert 'name="less"' in page
+    form = fields(page)
+    assert "oldest" in form["body"]
+    answer = writer.press(form, "less", body="Mine.\n" + form["body"])
+    assert answer.status_code == 303
+    page = writer.client.get(answer.headers["Location"], headers=writer.headers).text
+    assert 'name="less"' not in page
+    body = fields(page)["body"]
+    assert body.startswith("Mine.\n")
+    assert "> New words." in body
+    assert "older" not in body
+    assert "oldest" not in body
+
+
+def test_a_template_is_inserted_above_the_quote(writer, opened, ann, original):
+    number = opened(ann, lambda keys: answers_kept.add(keys, "Thanks", "Thank you,\nand all the best."))
+    page = writer.client.get(f"/compose?reply={original}", headers=writer.headers).text
+    assert f'<option value="{show_id(number)}">Thanks</option>' in page
+    answer = writer.press(fields(page), "insert", template=show_id(number))
+    assert answer.status_code == 303
+    body = fields(writer.client.get(answer.headers["Location"], headers=writer.headers).text)["body"]
+    assert re.match(r"Thank you,\nand all the best\.\n\nOn .*, Zoë Ñandú wrote:\n> First\.", body)
+
+
+def test_templates_are_kept_on_a_page_of_their_own(plain, opened, ann, ben, browser_of):
+    def change(client=plain.client, **data):
+        token = re.search(r'name="csrf_token" value="([^"]+)"', client.get("/settings/templates").text)[1]
+        return client.post("/settings/templates", data={"csrf_token": token} | data)
+
+    assert change(ident="", name="Thanks", words="Many.").status_code == 303
+    [one] = opened(ann, answers_kept.names)
+    page = plain.client.get(f"/settings/templates?edit={show_id(one.answer_id)}").text
+    assert ">\nMany.</textarea>" in page
+    assert change(ident=show_id(one.answer_id), name="Thanks", words="Many more.").status_code == 303
+    assert opened(ann, lambda keys: answers_kept.load(keys, one.answer_id)).words == "Many more."
+    wrong = change(ident="", name="", words="<b>kept")
+    assert wrong.status_code == 422
+    assert "&lt;b&gt;kept</textarea>" in wrong.text
+    assert 'aria-describedby="name-err"' in wrong.text
+    stranger = browser_of(ben)
+    assert stranger.get(f"/settings/templates?edit={show_id(one.answer_id)}").status_code == 404
+    change(stranger, remove=show_id(one.answer_id))
+    assert len(opened(ann, answers_kept.names)) == 1
+    assert change(remove=show_id(one.answer_id)).status_code == 303
+    assert opened(ann, answers_kept.names) == []
+
+
+@pytest.fixture
+def with_file(deliver, ann):
+    """A received message with a file; its shown id and the file's number."""
+    raw = (
+        b"From: z@example.org\r\nTo: ann@mtumail.test\r\nSubject: files\r\nMessage-ID: <f@example.org>\r\nMIME-Version: 1.0\r\n"
+        b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nSee.\r\n--b\r\n"
+        b"Content-Type: application/pdf\r\nContent-Disposition: attachment; filename=plan.pdf\r\n\r\n%PDF-1\r\n--b--\r\n"
+    )
+    return show_id(deliver(ann, raw))
+
+
+def test_files_of_the_answered_message_can_be_attached(writer, with_file, kept, ann):
+    page = writer.client.get(f"/compose?reply={with_file}", headers=writer.headers).text
+    [ref] = re.findall(r'name="take" value="([^"]+)"', page)
+    answer = writer.press(fields(page), "take", value=ref)
+    assert answer.status_code == 303
+    page = writer.client.get(answer.headers["Location"], headers=writer.headers).text
+    assert 'name="take"' not in page
+    assert "6 B of " in html.unescape(page).replace("\u00a0", " ")
+    [file] = kept(ann)[0].attachments
+    assert (file.name, file.content_type, file.size_bytes) == ("plan.pdf", "application/pdf", 6)
+
+
+def test_a_file_of_an_opened_message_begins_a_draft(plain, with_file, kept, ann, ben, browser_of, csrf):
+    page = plain.client.get(f"/compose?reply={with_file}").text
+    [ref] = re.findall(r'name="take" value="([^"]+)"', page)
+    token = fields(page)["csrf_token"]
+    assert plain.client.get(f"/compose?attach={ref}").status_code == 200
+    assert kept(ann) == [], "looking changes nothing"
+    answer = plain.client.post(f"/compose?attach={ref}", data={"csrf_token": token})
+    assert answer.status_code == 303
+    assert [file.name for file in kept(ann)[0].attachments] == ["plan.pdf"]
+    other = browser_of(ben)
+    for wrong in (ref, f"{with_file}.999", f"{with_file}.x", "AAAAAAAA.1", ""):
+        assert other.post(f"/compose?attach={wrong}", data={"csrf_token": csrf(other)}).status_code == 404
+    assert kept(ben) == []
+
+
+# --- reminders -------------------------------------------------------------------------------------------------------------
+
+
+def said(page: str) -> list[str]:
+    """What the composer points out before sending."""
+    found = re.search(r'<div role="alert">[^<]*<ul>(.*?)</ul>', page, re.DOTALL)
+    return [html.unescape(item) for item in re.findall(r"<li>([^<]*)", found[1])] if found else []
+
+
+def test_a_forgotten_file_is_pointed_out_once(writer, outbox, kept, ann):
+    answer = writer.press(writer.open(), "send", **TYPED | {"body": "See the attached plan."})
+    assert answer.status_code == 422
+    assert outbox() == []
+    assert said(answer.text) == ["You wrote that something is attached, but there is no file."]
+    assert re.search(r'<button class="b go" name="send" value="1">Send all the same</button>', answer.text)
+    shown = fields(answer.text)
+    assert shown["body"] == kept(ann)[0].fields.body == "See the attached plan."
+    assert writer.press(shown, "send").status_code == 303
+    assert len(outbox()) == 1
+
+
+def test_with_the_file_nothing_is_said(plain, outbox):
+    typed = TYPED | {"body": "See the attached plan."}
+    assert plain.press(plain.open(), "send", files=[("plan.pdf", b"%PDF")], **typed).status_code == 303
+
+
+def test_what_comes_up_after_a_reminder_is_said_too(plain, outbox):
+    answer = plain.press(plain.open(), "send", **TYPED | {"body": "See the attached plan."})
+    answer = plain.press(fields(answer.text), "send", subject=" ")
+    assert answer.status_code == 422
+    assert said(answer.text)[-1] == "It has no subject."
+    assert len(said(answer.text)) == 2
+    assert plain.press(fields(answer.text), "send").status_code == 303
+
+
+def test_an_address_that_is_a_slip_of_the_finger(plain, opened, ann, outbox):
+    opened(ann, lambda keys: contacts.add(keys, Details(name="Carla", addresses=("carla@example.org",))))
+    typed = {"subject": "S", "body": "B"}
+    for wrong in ("carla@exmple.org", "clara@mtumial.test", "karla@example.org"):
+        answer = plain.press(plain.open(), "send", to=wrong, **typed)
+        assert answer.status_code == 422, wrong
+        [words] = said(answer.text)
+        assert f"You have not written to {wrong} before. Did you mean" in words
+    assert plain.press(fields(answer.text), "send").status_code == 303
+    for right in ("carla@example.org", "dmitri@example.org", "new@elsewhere.example"):
+        assert plain.press(plain.open(), "send", to=right, **typed).status_code == 303
+    assert plain.press(plain.open(), "send", to="karla@example.org", **typed).status_code == 422
+    opened(ann, lambda keys: correspondents.wrote_to(keys, ["karla@example.org"]))
+    assert plain.press(plain.open(), "send", to="karla@example.org", **typed).status_code == 303
+
+
+def test_an_address_that_failed_lately(plain, opened, ann, outbox):
+    opened(ann, lambda keys: correspondents.failed(keys, TO, "5.1.1"))
+    answer = plain.press(plain.open(), "send", **TYPED)
+    assert said(answer.text) == [f"The last mail to {TO} came back for good. It may do so again."]
+    assert plain.press(fields(answer.text), "send").status_code == 303
+
+
+def test_an_answer_to_many(plain, deliver, ann, letter, outbox):
+    people = ", ".join(f"p{number}@example.org" for number in range(11))
+    message = show_id(deliver(ann, letter(Cc=people)))
+    answer = plain.press(plain.open(f"?reply={message}&all=1"), "send")
+    assert said(answer.text) == ["It goes to all of 12 people."]
+    assert plain.press(fields(answer.text), "send").status_code == 303
+    assert plain.press(plain.open(f"?reply={message}"), "send").status_code == 303
+
+
+def test_reminders_can_be_switched_off(plain, outbox):
+    page = plain.client.get("/settings/templates").text
+    token = fields(page)["csrf_token"]
+    told = {"csrf_token": token, "reminders": "off"}
+    assert plain.client.post("/settings/templates", data=told).status_code == 303
+    assert "Reminders are off." in plain.client.get("/settings/templates").text
+    assert plain.press(plain.open(), "send", **TYPED | {"body": "attached", "subject": ""}).status_code == 303
+
+
+def test_a_new_address_is_noted_quietly(plain, opened, ann):
+    answer = plain.press(plain.open(), "save", **TYPED | {"cc": "", "bcc": ""})
+    page = plain.client.get(answer.headers["Location"]).text
+    assert f"You have not written to {TO} before." in page
+    opened(ann, lambda keys: correspondents.wrote_to(keys, [TO]))
+    assert "You have not written to" not in plain.client.get(answer.headers["Location"]).text
+
+
+# --- names -----------------------------------------------------------------------------------------------------------------
+
+
+def test_people_are_suggested_to_their_owner_alone(plain, opened, ann, ben, browser_of):
+    opened(ann, lambda keys: contacts.learn(keys, parse_recipients("Carla Ruiz <carla@example.org>")))
+    assert plain.client.get("/contacts/suggest?q=car").json == ["Carla Ruiz <carla@example.org>"]
+    assert plain.client.get("/contacts/suggest?q=").json == []
+    assert plain.client.get("/contacts/suggest").json == []
+    assert browser_of(ben).get("/contacts/suggest?q=car").json == []
+
+
+def test_a_group_goes_to_its_members(plain, opened, ann, outbox):
+    opened(ann, lambda keys: contacts.add_group(keys, "Choir", parse_recipients("a@example.org, b@example.org")))
+    form = plain.open()
+    for _ in range(2):
+        assert plain.press(form, "send", to="choir, c@example.net", subject="S", body="B").status_code == 303
+    [(_, people)] = outbox()
+    assert people == ["a@example.org", "b@example.org", "c@example.net"]
+
+
+@pytest.fixture
+def office(opened, ann):
+    one = Identity(-1, "The Office", "ann+office@mtumail.test", "Office hours: 9 to 5", "desk@example.org")
+    opened(ann, lambda keys: identities.keep(keys, Identity(0, "Ann", "", "Ann W.", is_default=True)))
+    return opened(ann, lambda keys: identities.keep(keys, one))
+
+
+def test_a_message_goes_out_under_the_chosen_name_with_its_signature(plain, office, leaves, ann, kept):
+    form = plain.open()
+    assert form["body"] == "\n\n-- \nAnn W.\n"
+    answer = plain.press(form, "save", identity=show_id(office), to=TO, subject="S", body="Hello.\n\n-- \nAnn W.\n")
+    form = plain.open(answer.headers["Location"].removeprefix("/compose"))
+    assert form["body"] == "Hello.\n\n-- \nOffice hours: 9 to 5\n"
+    assert form["identity"] == form["was"] == show_id(office)
+    assert plain.press(form, "send").status_code == 303
+    _, message = leaves(ann)
+    assert message["From"] == "The Office <ann+office@mtumail.test>"
+
+
+def test_answers_are_asked_for_where_the_identity_says(plain, office, leaves, ann):
+    plain.press(plain.open(), "send", identity=show_id(office), to=TO, subject="S", body="B")
+    assert leaves(ann)[1]["Reply-To"] == "desk@example.org"
+
+
+def test_an_answer_comes_from_the_address_that_was_written_to(plain, office, deliver, ann, letter):
+    message = show_id(deliver(ann, letter(To="ann+office@mtumail.test")))
+    form = plain.open(f"?reply={message}")
+    assert form["identity"] == show_id(office)
+    assert form["body"].endswith("> How are you?\n\n-- \nOffice hours: 9 to 5\n")
+
+
+def test_a_signature_that_was_changed_stays(plain, office):
+    answer = plain.press(plain.open(), "save", identity=show_id(office), body="Hello.\n\n-- \nMy own.\n")
+    assert plain.open(answer.headers["Location"].removeprefix("/compose"))["body"] == "Hello.\n\n-- \nMy own.\n"
+
+
+def test_nobody_sends_under_a_name_that_is_not_theirs(browser_of, ann, ben, office, outbox, kept):
+    other = Writer(browser_of(ben), {})
+    answer = other.press(other.open(), "send", identity=show_id(office), **TYPED)
+    assert answer.status_code == 422
+    assert fields(answer.text)["body"] == TYPED["body"]
+    assert outbox() == []

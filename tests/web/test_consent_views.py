@@ -13,9 +13,7 @@ from webmail.mail import reading, remote_pictures, unsubscribing
 
 HX = {"HX-Request": "true", "Sec-Fetch-Dest": "empty"}
 ROUTES = ("pictures", "unsubscribe", "block")
-DKIM = (
-    "DKIM-Signature: v=1; a=rsa-sha256; d=lists.example; s=k1; h=from:list-unsubscribe:list-unsubscribe-post; bh=AAAA; b=abcdefgh12345678\r\n"
-)
+DKIM = "DKIM-Signature: v=1; a=rsa-sha256; d=lists.example; s=k1; h=from:list-unsubscribe:list-unsubscribe-post; bh=AAAA; b=abcdefgh12345678\r\n"
 BLOCK = (
     "Return-Path: <bounce@lists.example>\r\n"
     "Authentication-Results: mail.example.net;\r\n\tspf=none smtp.mailfrom=lists.example;\r\n"
@@ -27,7 +25,9 @@ ONE_CLICK = (
     "List-Unsubscribe: <https://lists.example/u/1>, <mailto:leave@lists.example?subject=off%20please>\r\n"
     "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
 )
-BY_MAIL = "List-Unsubscribe: <mailto:leave@lists.example?subject=off%20please&body=now&cc=victim@example.org>\r\n"
+BY_MAIL = (
+    "List-Unsubscribe: <mailto:leave@lists.example?subject=off%20please&body=now&cc=victim@example.org>\r\n"
+)
 
 
 def news(head: str = "", body: str = "<p>News", sender: str = "news@lists.example") -> bytes:
@@ -38,7 +38,9 @@ def news(head: str = "", body: str = "<p>News", sender: str = "news@lists.exampl
 
 
 def with_pictures(count: int = 2, **more: str) -> bytes:
-    shown = "".join(f'<p><img src="https://pictures.example/{n}.png" width="400" alt="x"></p>' for n in range(count))
+    shown = "".join(
+        f'<p><img src="https://pictures.example/{n}.png" width="400" alt="x"></p>' for n in range(count)
+    )
     return news(body=f"<p>Look{shown}", **more)
 
 
@@ -98,7 +100,15 @@ def always(superuser):
 
 def everything(superuser) -> list[object]:
     """All that the routes here could change."""
-    tables = ("message_picture", "correspondent", "unsubscription", "submission", "work", "message", "account")
+    tables = (
+        "message_picture",
+        "correspondent",
+        "unsubscription",
+        "submission",
+        "work",
+        "message",
+        "account",
+    )
     return [superuser.execute(text(f"SELECT * FROM {table} ORDER BY 1, 2")).all() for table in tables]
 
 
@@ -163,7 +173,9 @@ def test_no_such_agreement(deliver, ann, press, superuser, agree):
     assert everything(superuser) == before
 
 
-def test_a_message_without_pictures_has_nothing_to_agree_to(browser_of, deliver, ann, letter, press, superuser):
+def test_a_message_without_pictures_has_nothing_to_agree_to(
+    browser_of, deliver, ann, letter, press, superuser
+):
     message = deliver(ann, letter())
     before = everything(superuser)
     assert press(message, "pictures", agree="once").status_code == 404
@@ -176,7 +188,9 @@ def test_junk_never_fetches_by_itself(browser_of, deliver, ann, press, state, al
     always()
     message = deliver(ann, with_pictures())
     client = browser_of(ann)
-    client.post("/mail/inbox/act", data={"csrf_token": csrf(client), "action": "junk", "id": show_id(message)})
+    client.post(
+        "/mail/inbox/act", data={"csrf_token": csrf(client), "action": "junk", "id": show_id(message)}
+    )
     for query in ("", "?view=formatted", "?pictures=1", "?all=1"):
         client.get(f"/mail/junk/{show_id(message)}{query}")
     client.get(f"/mail/junk/{show_id(message)}/pictures")
@@ -256,7 +270,9 @@ def test_the_frame_shows_pictures_after_they_were_fetched_and_by_a_pass_alone(
     assert browser_of(ben).get(address).status_code == 404
 
 
-def test_without_save_data_a_standing_consent_shows_and_with_it_asks(browser_of, deliver, ann, press, fetched):
+def test_without_save_data_a_standing_consent_shows_and_with_it_asks(
+    browser_of, deliver, ann, press, fetched
+):
     message = deliver(ann, with_pictures())
     press(message, "pictures", agree="sender")
     fetched(message)
@@ -361,11 +377,15 @@ def test_mail_that_offers_nothing_cannot_be_left(deliver, ann, letter, press, su
 
 
 def folder_of(superuser, message):
-    query = text("SELECT f.kind FROM message m JOIN folder f USING (mailbox_id, folder_id) WHERE m.message_id = :id")
+    query = text(
+        "SELECT f.kind FROM message m JOIN folder f USING (mailbox_id, folder_id) WHERE m.message_id = :id"
+    )
     return superuser.execute(query, {"id": message}).scalar_one()
 
 
-def test_what_a_blocked_sender_writes_goes_to_junk_until_unblocked(browser_of, deliver, ann, press, superuser):
+def test_what_a_blocked_sender_writes_goes_to_junk_until_unblocked(
+    browser_of, deliver, ann, press, superuser
+):
     first = deliver(ann, news())
     client, where = browser_of(ann), f"/mail/inbox/{show_id(first)}"
     assert press(first, "block", client=client, block="1").status_code == 303
@@ -413,7 +433,10 @@ def test_one_cannot_block_oneself_or_nobody(deliver, ann, press, superuser):
         assert press(deliver(ann, news(sender=sender)), "block", block="1").status_code == 404
     nobody = deliver(ann, b"Subject: from nobody\r\n\r\nx\r\n")
     assert press(nobody, "block", block="1").status_code == 404
-    assert superuser.execute(text("SELECT count(*) FROM correspondent WHERE blocked_at IS NOT NULL")).scalar() == 0
+    assert (
+        superuser.execute(text("SELECT count(*) FROM correspondent WHERE blocked_at IS NOT NULL")).scalar()
+        == 0
+    )
 
 
 def test_a_blocked_senders_pictures_wait(browser_of, deliver, ann, press, state, always):
@@ -461,7 +484,9 @@ def test_in_another_folder_it_is_not_there(full, press, superuser, route, folder
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_without_a_token_or_from_elsewhere_nothing_happens(full, browser_of, ann, csrf, stranger, superuser, route):
+def test_without_a_token_or_from_elsewhere_nothing_happens(
+    full, browser_of, ann, csrf, stranger, superuser, route
+):
     client, where = browser_of(ann), f"/mail/inbox/{show_id(full)}/{route}"
     token, before = csrf(client), everything(superuser)
     assert client.post(where, data=FIELDS[route]).status_code == 403

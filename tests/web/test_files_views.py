@@ -13,6 +13,8 @@ from sqlalchemy import text
 from webmail.db import show_id
 
 HX = {"HX-Request": "true", "Sec-Fetch-Dest": "empty"}
+
+
 def pdf(words: bytes = b"Rent is 40 euros") -> bytes:
     """One page with a line of text."""
     drawing = b"BT /F1 18 Tf 20 100 Td (%s) Tj ET" % words
@@ -42,7 +44,10 @@ def drawn(form: str = "PNG") -> bytes:
 
 def part(content_type: str, name: str, content: bytes) -> bytes:
     if content_type.startswith("message/"):
-        return f'Content-Type: {content_type}; name="{name}"\r\nContent-Disposition: attachment; filename="{name}"\r\n\r\n'.encode() + content
+        return (
+            f'Content-Type: {content_type}; name="{name}"\r\nContent-Disposition: attachment; filename="{name}"\r\n\r\n'.encode()
+            + content
+        )
     return (
         f'Content-Type: {content_type}\r\nContent-Disposition: attachment; filename="{name}"\r\nContent-Transfer-Encoding: base64\r\n\r\n'.encode()
         + base64.encodebytes(content).replace(b"\n", b"\r\n")
@@ -50,7 +55,10 @@ def part(content_type: str, name: str, content: bytes) -> bytes:
 
 
 def mail(*parts: bytes, subject: str = "Files", mark: str = "b", words: bytes = b"see files") -> bytes:
-    body = b"".join(b"--%s\r\n%s\r\n" % (mark.encode(), item) for item in (b"Content-Type: text/plain\r\n\r\n" + words, *parts))
+    body = b"".join(
+        b"--%s\r\n%s\r\n" % (mark.encode(), item)
+        for item in (b"Content-Type: text/plain\r\n\r\n" + words, *parts)
+    )
     return (
         f"From: Zoe <zoe@example.org>\r\nTo: ann@mtumail.test\r\nSubject: {subject}\r\nMIME-Version: 1.0\r\n"
         f"Content-Type: multipart/mixed; boundary={mark}\r\n\r\n"
@@ -90,7 +98,7 @@ def hrefs(page: str, pattern: str) -> list[str]:
 
 
 def test_every_look_that_a_page_offers_is_there(carried):
-    client, where, page = carried()
+    client, _where, page = carried()
     looks = hrefs(page, r"/(?:preview|thumbnail|all\.zip|in/\d+|[^/]+\?view=1)")
     assert len(looks) == 6
     for href in looks + hrefs(page, r"/\d+/[^/]+\.\w+"):
@@ -192,7 +200,7 @@ def test_one_file_needs_no_zip_and_none_has_none(carried, deliver, ann, letter):
 
 
 def test_an_attached_message_opens_with_its_own_files(carried):
-    client, where, page = carried()
+    client, _where, page = carried()
     (href,) = hrefs(page, "/in/")
     inner = client.get(href).text
     assert "words within" in inner
@@ -207,7 +215,9 @@ def test_an_attached_message_opens_with_its_own_files(carried):
 
 
 def test_a_file_that_is_a_message_by_its_name_opens_too(carried):
-    client, _where, page = carried(part("application/octet-stream", "letter.eml", mail(subject="By its name")))
+    client, _where, page = carried(
+        part("application/octet-stream", "letter.eml", mail(subject="By its name"))
+    )
     (href,) = hrefs(page, "/in/")
     assert "By its name" in client.get(href).text
 
@@ -244,17 +254,22 @@ def test_an_attached_messages_links_are_written_out(carried):
 
 # --- the questions that every view answers -------------------------------------------------------------------------------
 
+
 @pytest.fixture
 def everywhere(carried):
     """The addresses of a message's files, as its page names them."""
     client, where, page = carried()
     (inner,) = hrefs(page, "/in/")
     found = [hrefs(page, "/preview")[0], hrefs(page, "/thumbnail")[0], f"{where}/all.zip", inner]
-    return client, where, [*found, hrefs(client.get(inner).text, r"inner\.png")[0], hrefs(page, r"notes\.txt")[0]]
+    return (
+        client,
+        where,
+        [*found, hrefs(client.get(inner).text, r"inner\.png")[0], hrefs(page, r"notes\.txt")[0]],
+    )
 
 
 def test_strangers_and_the_signed_out(everywhere, browser_of, stranger, ben):
-    _client, where, paths = everywhere
+    _client, _where, paths = everywhere
     theirs = browser_of(ben)
     for path in paths:
         absent = re.sub(r"/mail/inbox/[^/]+", "/mail/inbox/AAAAAAAA", path)

@@ -50,15 +50,17 @@ def prefer(superuser):
 
 
 @pytest.fixture
-def exchange(deliver, ann, letter):
-    """Three letters of one conversation; their shown ids, oldest first."""
+def exchange(deliver, ann, letter, superuser):
+    """Three letters of one conversation, read before; their shown ids, oldest first."""
     told = {"In_Reply_To": "<plan@example.org>", "References": "<plan@example.org>"}
     raws = [
         letter("Plan", "the very first words\r\n", Message_ID="<plan@example.org>"),
         letter("Re: Plan", "the words between\r\n", **told),
         letter("Re: Plan", "the newest words\r\n\r\nOn Monday, 2 March 2026, z@example.org wrote:\r\n> the very first words\r\n", **told),
     ]  # fmt: skip
-    return [show_id(deliver(ann, raw)) for raw in raws]
+    ids = [show_id(deliver(ann, raw)) for raw in raws]
+    superuser.execute(text("UPDATE message SET unread = false"))
+    return ids
 
 
 # --- conversations -------------------------------------------------------------------------------------------------------
@@ -72,6 +74,14 @@ def test_newest_and_asked_for_are_open_and_the_others_are_one_line(browser_of, a
     assert f'href="/mail/inbox/{exchange[1]}#m-{exchange[1]}"' in page
     newest = browser_of(ann).get(f"/mail/inbox/{exchange[2]}").text
     assert newest.count('<div class="reading"') == 1
+
+
+def test_what_is_new_is_open_too_and_then_read(browser_of, ann, exchange, superuser):
+    superuser.execute(text("UPDATE message SET unread = true"))
+    client = browser_of(ann)
+    pages = [client.get(f"/mail/inbox/{exchange[2]}").text for _ in range(2)]
+    assert [page.count('<div class="reading"') for page in pages] == [3, 1]
+    assert not any(superuser.execute(text("SELECT unread FROM message")).scalars())
 
 
 def test_all_of_a_conversation_opens_at_one_link(browser_of, ann, exchange):
@@ -133,7 +143,6 @@ def test_junk_is_no_part_of_a_conversation(browser_of, deliver, ann, letter, csr
 
 def test_fragment_and_page_agree(browser_of, ann, exchange):
     client = browser_of(ann)
-    client.get(f"/mail/inbox/{exchange[0]}?all=1")  # read from here on
     page, part = (client.get(f"/mail/inbox/{exchange[0]}", headers=headers) for headers in ({}, HX))
     assert "<html" not in part.text
     assert without_tokens(part.text).strip() in without_tokens(page.text)
@@ -252,7 +261,13 @@ def test_a_forged_failure_does_not_send_a_message_to_junk(browser_of, deliver, a
 
 def test_what_one_sends_is_not_judged(browser_of, ann, csrf):
     client = browser_of(ann)
-    fields = {"csrf_token": csrf(client), "to": "zoe@example.org", "subject": "mine", "body": "words", "send": "1"}
+    fields = {
+        "csrf_token": csrf(client),
+        "to": "zoe@example.org",
+        "subject": "mine",
+        "body": "words",
+        "send": "1",
+    }
     assert client.post("/compose", data=fields).status_code == 303
     href = re.search(r'class="subject" href="([^"]+)"', client.get("/mail/sent").text)[1]
     page = client.get(href).text
@@ -271,7 +286,11 @@ def test_paper_has_whole_addresses_and_no_frame(browser_of, deliver, ann):
     page = browser_of(ann).get(f"/mail/inbox/{message}/print").text
     assert TRACKED in page
     assert "/l/1" not in page
-    for words in ("Zoe &lt;zoe@example.org&gt;", "ann@mtumail.test", "Ben Okello &lt;ben@elsewhere.example&gt;"):
+    for words in (
+        "Zoe &lt;zoe@example.org&gt;",
+        "ann@mtumail.test",
+        "Ben Okello &lt;ben@elsewhere.example&gt;",
+    ):
         assert words in page
     for absent in ("<nav", "<header", "<form", "<iframe", "<details"):
         assert absent not in page

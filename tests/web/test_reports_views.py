@@ -28,7 +28,9 @@ def report(browser_of, ann, csrf):
 
 @pytest.fixture
 def folder_of(superuser):
-    query = text("SELECT f.kind FROM message m JOIN folder f USING (mailbox_id, folder_id) WHERE m.message_id = :id")
+    query = text(
+        "SELECT f.kind FROM message m JOIN folder f USING (mailbox_id, folder_id) WHERE m.message_id = :id"
+    )
     return lambda message: superuser.execute(query, {"id": message}).scalar_one()
 
 
@@ -74,7 +76,9 @@ def test_a_report_seals_a_copy_moves_to_junk_and_offers_a_way_back(
     assert len(kept(superuser)) == 1, "moving back takes no report back"
 
 
-def test_a_second_report_changes_nothing_and_the_page_says_so(browser_of, deliver, ann, letter, report, superuser):
+def test_a_second_report_changes_nothing_and_the_page_says_so(
+    browser_of, deliver, ann, letter, report, superuser
+):
     message = deliver(ann, letter())
     report(message, kind="spam")
     before = kept(superuser)
@@ -97,7 +101,10 @@ def test_the_list_of_reports_outlives_their_messages(browser_of, deliver, ann, l
     kept_one, gone = deliver(ann, letter("Kept <b>")), deliver(ann, letter("Gone"))
     for message in (kept_one, gone):
         report(message, client=client, kind="malware")
-    client.post("/mail/junk/act", data={"csrf_token": csrf(client), "action": "delete", "confirm": "1", "id": show_id(gone)})
+    client.post(
+        "/mail/junk/act",
+        data={"csrf_token": csrf(client), "action": "delete", "confirm": "1", "id": show_id(gone)},
+    )
     page = client.get("/report").text
     assert "Kept &lt;b&gt;" in page
     assert f'href="/m/{show_id(kept_one)}"' in page
@@ -125,7 +132,9 @@ def test_one_is_not_blocked_by_oneself(deliver, ann, letter, report, folder_of):
     ("fields", "error"),
     [({}, "kind"), ({"kind": "nonsense"}, "kind"), ({"kind": "spam", "words": "x" * 2001}, "words")],
 )
-def test_what_is_missing_is_said_beside_it_and_nothing_is_lost(deliver, ann, letter, report, superuser, folder_of, fields, error):
+def test_what_is_missing_is_said_beside_it_and_nothing_is_lost(
+    deliver, ann, letter, report, superuser, folder_of, fields, error
+):
     message = deliver(ann, letter())
     answer = report(message, **fields)
     assert answer.status_code == 422
@@ -137,7 +146,16 @@ def test_what_is_missing_is_said_beside_it_and_nothing_is_lost(deliver, ann, let
 
 def test_what_one_sent_cannot_be_reported(browser_of, ann, csrf, report, superuser):
     client = browser_of(ann)
-    client.post("/compose", data={"csrf_token": csrf(client), "to": "zoe@example.org", "subject": "mine", "body": "x", "send": "1"})
+    client.post(
+        "/compose",
+        data={
+            "csrf_token": csrf(client),
+            "to": "zoe@example.org",
+            "subject": "mine",
+            "body": "x",
+            "send": "1",
+        },
+    )
     (sent,) = superuser.execute(text("SELECT message_id FROM message")).scalars()
     assert client.get(f"/report/{show_id(sent)}").status_code == 404
     assert report(sent, kind="spam").status_code == 404

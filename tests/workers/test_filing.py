@@ -186,3 +186,100 @@ def test_a_database_that_goes_away_is_not_the_messages_fault(
             assert (row.attempts, row.lease, row.parked_at) == (0, None, None)
     assert filing.drain() == 1
     assert state(message) == "filed"
+
+
+# --- where it is put -----------------------------------------------------------------------------------------------------
+
+BLOCK = (
+    "Return-Path: <zoe@example.org>\r\nAuthentication-Results: mail.example.net;\r\n\tspf=fail smtp.mailfrom=example.org;\r\n\tdkim=none;\r\n"
+    "\tdmarc={dmarc} header.from=example.org policy.dmarc={policy};\r\n\tarc={arc} policy.sealer=lists.example\r\n"
+    "Received: from mx.example.org ([192.0.2.7])\r\n\tby mail.example.net with ESMTPS id 1;\r\n\tMon, 23 Nov 2026 00:00:00 +0000\r\n"
+)
+LIST = {
+    "To": "dev@lists.example",
+    "List_Id": "Dev <dev.lists.example>",
+    "List_Unsubscribe": "<mailto:leave@lists.example>",
+}
+
+
+@pytest.fixture
+def folder(superuser):
+    query = text("SELECT kind FROM message JOIN folder USING (mailbox_id, folder_id) WHERE message_id = :id")
+    return lambda message: superuser.execute(query, {"id": message}).scalar_one()
+
+
+@pytest.mark.parametrize(
+    ("dmarc", "policy", "where"),
+    [
+        ("fail", "reject", "junk"),
+        ("fail", "quarantine", "junk"),
+        ("fail", "none", "inbox"),
+        ("pass", "reject", "inbox"),
+        ("temperror", "reject", "inbox"),
+    ],
+)
+def test_what_its_domain_disowns_is_put_into_junk(filing, receive, ann, letter, folder, dmarc, policy, where):
+    message = receive(ann, BLOCK.format(dmarc=dmarc, policy=policy, arc="none").encode() + letter())
+    assert filing.drain() == 1
+    assert folder(message) == where
+
+
+@pytest.mark.parametrize(
+    ("arc", "written", "headers", "where"),
+    [
+        ("pass", True, LIST, "inbox"),
+        ("pass", False, LIST, "junk"),
+        ("fail", True, LIST, "junk"),
+        ("none", True, LIST, "junk"),
+        ("pass", True, {"To": "dev@lists.example"}, "junk"),
+        ("pass", True, LIST | {"To": "ann@mtumail.test"}, "junk"),
+    ],
+)
+def test_only_a_list_that_its_reader_wrote_to_may_change_what_it_passes_on(
+    filing, receive, ann, letter, folder, opened, arc, written, headers, where
+):
+    from webmail.mail import correspondents
+
+    if written:
+        opened(ann, lambda keys: correspondents.written_to(keys, ["dev@lists.example"]))
+    message = receive(ann, BLOCK.format(dmarc="fail", policy="reject", arc=arc).encode() + letter(**headers))
+    assert filing.drain() == 1
+    assert folder(message) == where
+
+
+def test_a_name_of_our_own_domain_without_its_proof_is_put_into_junk(filing, receive, ann, letter, folder):
+    raw = (
+        BLOCK.format(dmarc="fail", policy="none", arc="none")
+        .replace("=example.org", "=mtumail.test")
+        .encode()
+    )
+    message = receive(ann, raw + letter(sender="Postmaster <postmaster@mtumail.test>"))
+    assert filing.drain() == 1
+    assert folder(message) == "junk"
+
+
+def test_a_strangers_own_verdict_moves_nothing(filing, receive, ann, letter, folder):
+    forged = BLOCK.format(dmarc="fail", policy="reject", arc="none").encode() + letter()
+    ours = BLOCK.format(dmarc="pass", policy="reject", arc="none").encode()
+    messages = [receive(ann, ours + forged), receive(ann, b"X-First: 1\r\n" + forged)]
+    assert filing.drain() == 2
+    assert [folder(message) for message in messages] == ["inbox", "inbox"]
+
+
+def test_a_blocked_sender_is_put_into_junk_and_each_message_counts_once(
+    filing, receive, ann, letter, folder, opened, superuser
+):
+    from webmail.mail import correspondents
+
+    receive(ann, letter())
+    filing.drain()
+    opened(ann, lambda keys: correspondents.block(keys, "ZOE@example.org"))
+    message = receive(ann, letter())
+    assert filing.drain() == 1
+    assert folder(message) == "junk"
+    known = opened(ann, lambda keys: correspondents.known(keys, "zoe@example.org"))
+    assert (known.received, known.blocked) == (2, True)
+    opened(ann, lambda keys: correspondents.unblock(keys, "zoe@example.org"))
+    again = receive(ann, letter())
+    filing.drain()
+    assert folder(again) == "inbox"

@@ -1,8 +1,15 @@
 """The outbox against a peer over sockets: what leaves, what is tried again, and what a killed worker leaves behind."""
 
+import dataclasses
+import itertools
+import logging
 import os
+import random
 import signal
+import socket
 import threading
+import time
+from collections import Counter
 from datetime import timedelta
 
 import pytest
@@ -26,7 +33,9 @@ def test_what_leaves_is_what_lies_in_sent_byte_for_byte(sending, sink, ann, writ
     (message,), _ = write(ann, f"Carla <{FIRST}>", ("Grüße",), body, bcc=SECOND)
     assert sending.drain() == 1
     (mail,) = sink.mails
-    assert (mail.sender, mail.recipients) == (ann.address, (FIRST, SECOND))
+    envelope_from = superuser.execute(text("SELECT envelope_from FROM submission")).scalar()
+    assert envelope_from.startswith("ann+b-")
+    assert (mail.sender, mail.recipients) == (envelope_from, (FIRST, SECOND))
     assert mail.raw == opened(ann, lambda keys: messages.source(keys, message))
     assert mail.raw.count(b"\n") == mail.raw.count(b"\r\n")
     assert SECOND.encode() not in mail.raw
@@ -40,10 +49,109 @@ def test_what_leaves_is_what_lies_in_sent_byte_for_byte(sending, sink, ann, writ
     assert sending.drain() == 0
 
 
-def test_many_leave_over_one_connection(sending, sink, ann, write):
-    write(ann, FIRST, [f"n{number}" for number in range(12)])
-    assert sending.drain() == 12
-    assert (len(sink.mails), sink.sessions) == (12, 1)
+def test_a_short_queue_leaves_over_one_connection(sending, sink, ann, write):
+    count = sending.LANE_MESSAGES - 1
+    write(ann, FIRST, [f"n{number}" for number in range(count)])
+    assert sending.drain() == count
+    assert (len(sink.mails), sink.sessions) == (count, 1)
+
+
+def test_a_long_queue_leaves_over_a_few_at_the_same_time(sending, sink, ann, write, rows):
+    names = [f"n{number:02}" for number in range(40)]
+    write(ann, FIRST, names)
+    assert sending.drain() == 40
+    assert sink.subjects() == names
+    assert 2 <= sink.sessions <= sending.LANES
+
+
+# --- relays in trouble ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def relays(worker, sending, monkeypatch):
+    """Have the worker use these relays."""
+
+    def use(urls):
+        told = dataclasses.replace(worker.extensions["settings"], relay_url=urls)
+        monkeypatch.setitem(worker.extensions, "settings", told)
+
+    return use
+
+
+@pytest.fixture
+def nobody():
+    """The address of a relay that is away."""
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+    return f"smtp://127.0.0.1:{port}?timeout=1&name=away&weight=1000"
+
+
+def test_a_relay_that_is_away_is_asked_once_and_the_queue_waits(
+    sending, sink, relays, nobody, ann, write, rows, superuser, caplog
+):
+    write(ann, FIRST, ["a", "b", "c"])
+    relays(nobody)
+    with caplog.at_level(logging.ERROR, "workers.sending"):
+        assert sending.drain() == 1
+        assert sending.drain() == 0, "the next job knows that it rests"
+    (told,) = [record for record in caplog.records if record.message == "relay rests"]
+    assert (told.relay, told.trouble, told.seconds) == ("away", "connect", 60)
+    states = superuser.execute(text("SELECT state, attempts FROM delivery ORDER BY state")).all()
+    assert states == [("deferred", 1), ("queued", 0), ("queued", 0)], "nothing is counted that was not tried"
+    relays(sink.url)
+    assert sending.drain() == 2, "another relay does not rest"
+
+
+def test_a_rest_in_redis_is_believed_for_fifteen_minutes_and_nonsense_not_at_all(
+    sending, sink, relays, ann, write
+):
+    relays(f"{sink.url}&name=one")
+    write(ann, FIRST, ["a", "b"])
+    redis, key = jobs.bell.redis, "mtumail:relay-rests:one"
+    redis.set(key, f"[1, {time.time() + 1e9}]")
+    assert sending.drain() == 0
+    assert sending._recalled("one").until <= time.time() + 901
+    for nonsense in (
+        b"\xff",
+        b"[",
+        b"[1]",
+        b'["1", 2.0]',
+        b"[1, NaN]",
+        b"{}",
+        b"7",
+        b"[1, 1e999]",
+        b"[-1, 2.0]",
+    ):
+        redis.set(key, nonsense)
+        rest = sending._recalled("one")
+        assert rest is None or not rest.until > time.time() + 901, nonsense
+    redis.set(key, b"[1]")
+    assert sending.drain() == 2
+
+
+def test_another_relay_takes_what_one_does_not_and_its_name_is_kept(
+    sending, sink, relays, nobody, ann, write, rows
+):
+    relays(f"{nobody},{sink.url}&name=second&weight=0")
+    write(ann, FIRST, ["a", "b"])
+    assert sending.drain() == 2
+    assert sink.subjects() == ["a", "b"]
+    assert rows()[FIRST].reply == "250 2.0.0 kept (second)"
+    assert rows()[FIRST].state == "sent"
+    assert rows()[FIRST].attempts == 1
+
+
+def test_waits_grow_from_five_minutes_to_four_hours_and_five_days_hold_fewer_than_we_allow(sending):
+    for attempts in range(1, 40):
+        middle = min(timedelta(minutes=5) * 2 ** (attempts - 1), timedelta(hours=4))
+        for _ in range(20):
+            assert middle * 0.8 <= outbox.retry_after(attempts) <= middle * 1.2
+    assert len({outbox.retry_after(1) for _ in range(20)}) > 10, "many that failed together come back apart"
+    shortest = itertools.accumulate(
+        min(timedelta(minutes=5) * 2**attempt, timedelta(hours=4)) * 0.8 for attempt in itertools.count()
+    )
+    within = sum(1 for _ in itertools.takewhile(lambda passed: passed < outbox.GIVE_UP_AFTER, shortest))
+    assert 30 < within + 1 < sending.ATTEMPTS
 
 
 @pytest.mark.parametrize("pipelining", [False, True])
@@ -396,3 +504,71 @@ def after_the_kill(sending, sink, rows, due, superuser, ids, copies, flagged, st
         assert {row.state for row in found.values()} == {"sent"}
         assert {row.repeated for row in found.values()} == {flagged and number == struck}
     assert left(superuser) == []
+
+
+KILLS = int(os.environ.get("MTUMAIL_KILLS", "20"))
+AT_OUR_SIDE = (
+    "relay.send",
+    "handed, not committed",
+    "handed, committed",
+    "answered, not committed",
+    "committed",
+)
+AT_THE_PEER = ("connect", "MAIL", "RCPT", "DATA", "DOT")
+
+
+def in_child_killed_by_the_peer(in_child, sink, event, passing):
+    """Start a child that the peer kills at an event, having let `passing` of them pass."""
+    child, started, events = [], threading.Event(), itertools.count()
+
+    def strike():
+        if next(events) < passing:
+            sink.hooks[event] = strike
+            return
+        started.wait(5)
+        os.kill(child[0], signal.SIGKILL)
+
+    sink.hooks[event] = strike
+    pid, wait = in_child()
+    child.append(pid)
+    started.set()
+    return wait
+
+
+def test_killed_again_and_again(in_child, sending, sink, ann, write, rows, due, superuser, monkeypatch):
+    """Nothing is lost, and who got a message twice is flagged. MTUMAIL_KILLS=200 for the long run."""
+    chance, kills, names = random.Random(4), Counter(), {}
+    points = itertools.cycle([*AT_OUR_SIDE, *AT_THE_PEER])
+    jobs_run = 0
+    while kills.total() < KILLS:
+        fresh = [f"m{len(names) + number:04}" for number in range(3)]
+        names |= zip(write(ann, f"{FIRST}, {SECOND}", fresh)[1], fresh, strict=True)
+        point, after = next(points), chance.randrange(3)
+        if point in AT_OUR_SIDE:
+            _, wait = in_child(kill_at(point, after))
+        else:
+            wait = in_child_killed_by_the_peer(in_child, sink, point, 0 if point == "connect" else after)
+        jobs_run += 1
+        assert jobs_run < 3 * KILLS + 10
+        kills[point] += wait() == signal.SIGKILL
+        sink.hooks.clear()
+        due()
+    monkeypatch.setattr(sending, "TURN_SECONDS", 120)
+    sending.drain()
+    due()
+    assert sending.drain() == 0
+    copies = Counter(sink.subjects())
+    assert set(copies) == set(names.values()), "nothing is lost"
+    states = superuser.execute(
+        text("SELECT submission_id, bool_or(repeated), bool_and(state = 'sent') FROM delivery GROUP BY 1")
+    ).all()
+    assert all(sent for _, _, sent in states)
+    twice = {name for name, count in copies.items() if count > 1}
+    flagged = {names[submission] for submission, repeated, _ in states if repeated}
+    assert twice <= flagged, "only flagged ones repeat"
+    assert len(flagged) <= kills.total() * sending.LANES
+    assert len(set(sink.mails)) == len(names), "the same bytes to the same recipients"
+    assert left(superuser) == []
+    repeats, flagged = len(sink.mails) - len(names), len(flagged)
+    told = f"{kills.total()} kills, {len(names)} messages, {len(sink.mails)} at the peer: {repeats} repeats, {flagged} flagged"
+    print(told, dict(kills))  # noqa: T201

@@ -1,9 +1,9 @@
 """Reports: a person hands one message to the staff. The copy is sealed for them by its owner's act, and it is all they get."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from webmail.db import db, new_id
@@ -24,6 +24,8 @@ from webmail.mail import messages
 
 KINDS = ("spam", "phishing", "malware", "fraud", "harassment", "other")
 MAX_WORDS = 2_000
+MAX_A_DAY, MAX_BYTES_A_DAY = 100, 200 << 20
+"""Of one mailbox: the copies are kept for the staff beyond its quota, and after their messages are gone."""
 _PURPOSE = "reports"
 
 
@@ -44,7 +46,7 @@ def report(
     """Hand a message of this mailbox to the staff; a second report of it changes nothing and gives the first one back.
 
     The copy and the words are sealed to the service's key for reports: deleting the message afterwards does not take the report
-    back, and the report opens nothing else. Raises NotFound, and Refused for an unknown kind or too many words.
+    back, and the report opens nothing else. Raises NotFound, and Refused for an unknown kind, too many words, or too much today.
     """
     if kind not in KINDS:
         raise Refused("there is no such kind of report")
@@ -53,6 +55,7 @@ def report(
     known = of_message(keys.mailbox_id, message_id)
     if known is not None:
         return known
+    _refuse_a_flood(keys.mailbox_id)
     raw, public_key = messages.source(keys, message_id), _public_key(master)
     report_id, content_key = new_id(), new_content_key()
 
@@ -75,6 +78,14 @@ def report(
     return found
 
 
+def _refuse_a_flood(mailbox_id: int) -> None:
+    today = Report.reported_at > func.now() - timedelta(days=1)
+    query = select(func.count(), func.coalesce(func.sum(func.octet_length(Report.sealed)), 0))
+    count, size = db.session.execute(query.where(Report.mailbox_id == mailbox_id, today)).one()
+    if count >= MAX_A_DAY or size >= MAX_BYTES_A_DAY:
+        raise Refused("You have reported very much today. Please go on tomorrow.")
+
+
 _SHOWN = select(Report.report_id, Report.message_id, Report.kind, Report.state, Report.reported_at)
 
 
@@ -94,8 +105,10 @@ def of_mailbox(mailbox_id: int, limit: int = 100) -> list[Reported]:
 
 def open_report(master: MasterKeys, mailbox_id: int, report_id: int) -> tuple[bytes, str]:
     """The reported message and its reporter's words. Whoever calls this has written down before that, and why, it is opened."""
-    query = select(Report.content_key, Report.sealed, Report.words, ServiceKey.wrapped).where(
-        Report.mailbox_id == mailbox_id, Report.report_id == report_id, ServiceKey.purpose == _PURPOSE
+    query = (
+        select(Report.content_key, Report.sealed, Report.words, ServiceKey.wrapped)
+        .join(ServiceKey, ServiceKey.purpose == _PURPOSE)
+        .where(Report.mailbox_id == mailbox_id, Report.report_id == report_id)
     )
     row = db.session.execute(query).one()
 

@@ -17,7 +17,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 STUBS = ("webmail", "webmail.jail")
-MAX_CHILDREN = 8
+MAX_CHILDREN = max(2, min(8, 2 * (os.cpu_count() or 1)))
+"""More would only make each other slow, and each may take 640 MB."""
 MAX_LIFE_SECONDS = 60.0
 
 Functions = Mapping[str, Callable[..., bytes]]

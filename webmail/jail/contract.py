@@ -56,5 +56,7 @@ class Refuse(Exception):
 
 def damage(error: Exception) -> Refuse:
     """What a library's exception is to the caller: a damaged file, unless the walls were what it met, which is our fault."""
-    ours = isinstance(error, ImportError) or (isinstance(error, OSError) and error.errno == errno.EMFILE)
+    ours = isinstance(error, ImportError) or (
+        isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.EPERM)
+    )
     return Refuse("error" if ours else "damaged")

@@ -36,6 +36,9 @@ class Known:
     """Remote pictures may be shown; never for somebody who is blocked."""
     blocked: bool = False
     first_at: datetime | None = None
+    failed_at: datetime | None = None
+    """When mail to it failed for good last, if none got there since."""
+    failed_status: str = ""
 
     def before(self, received_at: datetime) -> Acquaintance:
         """What was known when a message from the address came in, for one that is opened after it was counted. An address is
@@ -75,6 +78,21 @@ def written_to(keys: MailboxKeys, addresses: Iterable[str]) -> None:
     db.session.execute(statement.on_conflict_do_update(index_elements=_KEY, set_=more))
 
 
+def failed(keys: MailboxKeys, address: str, status: str) -> None:
+    """Note that mail to `address` failed for good, with its enhanced status code (RFC 3463) or "". Twice keeps the later."""
+    told = {"failed_at": func.now(), "failed_status": status}
+    statement = insert(Correspondent).values(mailbox_id=keys.mailbox_id, token=_token(keys, address), **told)
+    db.session.execute(statement.on_conflict_do_update(index_elements=_KEY, set_=told))
+
+
+def delivered(keys: MailboxKeys, address: str) -> None:
+    """Forget that mail to `address` failed: some got there. Nothing for an address of which nothing is known."""
+    mine = (Correspondent.mailbox_id == keys.mailbox_id, Correspondent.token == _token(keys, address))
+    statement = update(Correspondent).where(*mine, Correspondent.failed_at.is_not(None))
+    statement = statement.values(failed_at=None, failed_status="")
+    db.session.execute(statement.execution_options(synchronize_session=False))
+
+
 def known(keys: MailboxKeys, address: str) -> Known:
     """What is known of one address."""
     return known_all(keys, [address])[0]
@@ -85,13 +103,13 @@ def known_all(keys: MailboxKeys, addresses: Sequence[str]) -> list[Known]:
     tokens = [_token(keys, address) for address in addresses]
     found = {}
     asked = {"mailbox": keys.mailbox_id, "tokens": sorted(set(tokens))}
-    for token, received, sent, pictures, is_blocked, first_at in rows(_KNOWN, asked) if tokens else ():
-        found[bytes(token)] = Known(received, sent, pictures and not is_blocked, is_blocked, first_at)
+    for token, received, sent, pictures, is_blocked, *times in rows(_KNOWN, asked) if tokens else ():
+        found[bytes(token)] = Known(received, sent, pictures and not is_blocked, is_blocked, *times)
     return [found.get(token, NOBODY) for token in tokens]
 
 
 _KNOWN = """
-    SELECT token, received, sent, pictures, blocked_at IS NOT NULL, first_at
+    SELECT token, received, sent, pictures, blocked_at IS NOT NULL, first_at, failed_at, failed_status
       FROM correspondent WHERE mailbox_id = %(mailbox)s AND token = ANY(%(tokens)s)"""
 
 

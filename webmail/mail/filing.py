@@ -6,10 +6,11 @@ from sqlalchemy import select, update
 
 from webmail.db import db
 from webmail.keys import MailboxKeys
-from webmail.mail import correspondents, messages, reading, search, threads
+from webmail.mail import correspondents, messages, passed_on, reading, search, threads
 from webmail.mail.messages import Summary
 from webmail.mail.models import Message
 from webmail.mail.references import thread_keys
+from webmail.settings import domains
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +37,31 @@ def file(keys: MailboxKeys, message_id: int) -> Filed | None:
 
 
 def _place(keys: MailboxKeys, message_id: int, view: reading.View) -> None:
-    """Count the sender, and put into Junk what is blocked, or what its domain disowns (RFC 7489 section 6.3, p=)."""
+    """Count the sender, and put into Junk what is blocked, and what is not from whom it says."""
     address = view.sender[1]
     blocked = False
     if address:
         correspondents.wrote(keys, address)
         blocked = correspondents.known(keys, address).blocked
-    told = view.authentication
-    disowned = told is not None and told.dmarc == "fail" and told.dmarc_policy in ("quarantine", "reject")
-    # A list that changes what it passes on breaks DMARC; where it says so and sealed it (RFC 8617), the page warns instead.
-    by_list = told is not None and told.arc == "pass" and view.offer is not None and bool(view.offer.list_id)
-    if blocked or (disowned and not by_list):
+    if blocked or _is_forged(keys, view):
         messages.act(keys.mailbox_id, [message_id], "junk")
+
+
+def _is_forged(keys: MailboxKeys, view: reading.View) -> bool:
+    """Disowned by its domain (RFC 7489 section 6.3, p=), or in the name of a domain of ours without its proof, or from several
+    authors at once, so that each program shows another one. What a list changed that the reader writes to is not meant."""
+    told = view.authentication
+    if told is None or told.verdict != "failed":
+        return False
+    if told.reason.startswith("several From"):
+        return True
+    forged = told.dmarc_policy in ("quarantine", "reject") or _is_ours(view.sender[1])
+    return forged and not passed_on.by_known_list(keys, view)
+
+
+def _is_ours(address: str) -> bool:
+    domain = address.rpartition("@")[2].lower()
+    return any(domain == one or domain.endswith(f".{one}") for one in domains.names())
 
 
 def write(

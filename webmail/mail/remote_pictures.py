@@ -16,12 +16,14 @@ from sqlalchemy.dialects.postgresql import insert
 
 from webmail import jobs, work
 from webmail.db import db, rows
-from webmail.errors import NotFound
+from webmail.errors import NotFound, Refused
 from webmail.keys import MailboxKeys, Place, seal, unseal
 from webmail.mail import messages
 from webmail.mail.models import MessagePicture
 
 MAX_PICTURES = 100
+MAX_WAITING = 20
+"""Messages of one mailbox that are fetched for at a time: slow hosts make their own reader wait, and not everybody."""
 WIDTH, MIN_WIDTH, MAX_WIDTH = 640, 64, 2048
 """Pixels to which pictures are reduced: what a reader gets who says nothing, and what may be said."""
 _WAITS = MessagePicture.state == "wanted"
@@ -60,7 +62,8 @@ def want(
     width: int = WIDTH,
     again: bool = False,
 ) -> Pictures:
-    """Have these pictures (number, address) fetched, reduced to `width` pixels; the state after it. Raises NotFound.
+    """Have these pictures (number, address) fetched, reduced to `width` pixels; the state after it. Raises NotFound; Refused for
+    a press (`again`) while 20 other messages wait for theirs. What only opens a message then wants nothing.
 
     May be said at any time: nothing is fetched twice. What failed, or is late, is tried anew only if `again`, which is for a
     press: to ask with each opening would tell its host of each opening. Only the first 100 pictures of a message are fetched.
@@ -70,10 +73,22 @@ def want(
     width = max(MIN_WIDTH, min(MAX_WIDTH, width))
     numbers = sorted({number for number, _url in images})[:MAX_PICTURES]
     mine = {"mailbox_id": keys.mailbox_id, "message_id": message_id, "width": width}
+    if _others_waiting(keys.mailbox_id, message_id) >= MAX_WAITING:
+        if again:
+            raise Refused("The pictures of many messages are on their way. Please wait for some of them.")
+        return state(keys.mailbox_id, message_id)
     if numbers and _put([mine | {"number": number} for number in numbers], again):
         work.ask(work.FETCH, keys.mailbox_id, message_id)
         jobs.ring_after_commit(jobs.FETCH)
     return state(keys.mailbox_id, message_id)
+
+
+def _others_waiting(mailbox_id: int, message_id: int) -> int:
+    asked = {"mailbox": mailbox_id, "message": message_id, "kind": work.FETCH}
+    return int(rows(_WAITING, asked)[0][0])
+
+
+_WAITING = "SELECT count(*) FROM work WHERE mailbox_id = %(mailbox)s AND kind = %(kind)s AND item_id <> %(message)s"
 
 
 def _put(rows: Sequence[dict[str, int]], again: bool) -> bool:

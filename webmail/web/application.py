@@ -34,13 +34,16 @@ from webmail.web.views import (
     acts,
     compose,
     consent,
+    contacts,
     files,
     frames,
+    identities,
     invitations,
     mail,
     messages,
     reports,
     site,
+    vacation,
 )
 from webmail.web.views import help as help_pages
 from webmail.web.views import settings as settings_pages
@@ -99,11 +102,13 @@ def build(settings: Settings) -> Flask:
         site.pages,
         reports.blueprint,
         settings_pages.blueprint,
+        contacts.blueprint,
+        identities.blueprint,
+        vacation.blueprint,
         help_pages.blueprint,
         site.accounts,
     ):
         app.register_blueprint(blueprint)
-    app.context_processor(lambda: page(""))
     _errors(app)
     assets.init_app(app, settings.data_dir / "web")
     if settings.trusted_proxies:

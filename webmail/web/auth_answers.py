@@ -18,6 +18,7 @@ from webmail.identity.clerk.settings import ClerkSettings
 from webmail.identity.clerk.states import State, Verdict
 from webmail.identity.clerk.stepup import Requirement
 from webmail.identity.clerk.verdict import MAX_LAPS
+from webmail.identity.viewer import Preferences
 from webmail.web.next_page import DONE, path_of, safe_next
 from webmail.web.words import gettext as _
 
@@ -76,7 +77,8 @@ def ask_to_confirm(
 
 def page(template: str, status: int, title: str, **context: Any) -> Response:
     """A page without rail or viewer, so that it can be shown in any state."""
-    return make_response(render_template(template, title=title, nav=None, viewer=None, **context), status)
+    told = {"title": title, "nav": None, "viewer": None, "notice": None, "prefs": Preferences()}
+    return make_response(render_template(template, **told | context), status)
 
 
 def denied_page() -> Response:

@@ -1,14 +1,19 @@
 """What the composer begins with: an answer, a message to pass on, a link; and who writes."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from flask import current_app, g
 from flask_babel import format_datetime
 
+from webmail.db import read_id
+from webmail.errors import NotFound, Refused
 from webmail.keys import MailboxKeys
-from webmail.mail import messages, reading
+from webmail.mail import identities, messages, reading
 from webmail.mail.addresses import parse_spec
+from webmail.mail.identities import Identity
 from webmail.mail.mailboxes import refuse_when_full
 from webmail.sending import answering, drafts
 from webmail.sending.composing import ForwardLabels, forward, prefixed, reply, reply_all
@@ -22,15 +27,19 @@ def reply_to(keys: MailboxKeys, message_id: int, *, everybody: bool) -> Fields:
     said = _(
         "On %(when)s, %(name)s wrote:", when=_when(line.received_at), name=view.sender[0] or view.sender[1]
     )
-    own = [parse_spec(author()[1])]
+    own = [parse_spec(one.address) for one in identities.of(keys, g.viewer.name)]
     answer = (reply_all if everybody else reply)(answering.original(view), own, said)
-    return Fields(
+    addressed = [address for _name, address in (*view.to, *view.cc)]
+    writer = identities.answering(keys, addressed, g.viewer.name)
+    fields = Fields(
         to=answering.written(answer.to),
         cc=answering.written(answer.cc),
         subject=answer.subject,
         body=f"\n\n{answer.body}" if answer.body else "",
         answers=message_id,
+        identity=None if writer.is_default else writer.id,
     )
+    return signed(fields, writer)
 
 
 def pass_on(keys: MailboxKeys, message_id: int) -> Fields:
@@ -49,7 +58,7 @@ def with_its_files(keys: MailboxKeys, fields: Fields) -> drafts.Opened | None:
     uploads = [Upload(item.name, item.content_type, content) for item, content in files]
     drafts.may_attach(uploads, limit())
     refuse_when_full(keys.mailbox_id, sum(len(item.content) for item in uploads))
-    draft = drafts.create(keys, author(), fields)
+    draft = drafts.create(keys, sender(keys).author, fields)
     drafts.attach(keys, draft.message_id, uploads, limit())
     return drafts.load(keys, draft.message_id)
 
@@ -62,9 +71,34 @@ def passed_on_whole(keys: MailboxKeys, message_id: int) -> drafts.Opened:
     drafts.may_attach([whole], limit())
     refuse_when_full(keys.mailbox_id, len(raw))
     fields = Fields(subject=prefixed("Fwd", view.subject), forwards=line.message_id)
-    draft = drafts.create(keys, author(), fields)
+    draft = drafts.create(keys, sender(keys).author, fields)
     drafts.attach(keys, draft.message_id, [whole], limit())
     return drafts.load(keys, draft.message_id)
+
+
+def with_file(keys: MailboxKeys, ref: str) -> drafts.Opened:
+    """A new draft that carries one file of a message; `ref` is `<message>.<part>`. Raises NotFound, and
+    Refused when it may not leave."""
+    upload = _part(keys, ref)
+    drafts.may_attach([upload], limit())
+    refuse_when_full(keys.mailbox_id, len(upload.content))
+    writer = sender(keys)
+    draft = drafts.create(keys, writer.author, signed(Fields(), writer))
+    drafts.attach(keys, draft.message_id, [upload], limit())
+    return drafts.load(keys, draft.message_id)
+
+
+def take(keys: MailboxKeys, draft_id: int, refs: Iterable[str]) -> None:
+    """Attach files of messages to a draft, each `<message>.<part>`. Raises NotFound, and Refused when they may not leave."""
+    drafts.attach(keys, draft_id, [_part(keys, ref) for ref in refs], limit())
+
+
+def _part(keys: MailboxKeys, ref: str) -> Upload:
+    message, _dot, number = ref.partition(".")
+    if not (number.isascii() and number.isdigit() and len(number) < 6):
+        raise NotFound("part")
+    item, content = reading.part(keys, read_id(message), int(number))
+    return Upload(item.name, item.content_type, content)
 
 
 def again(keys: MailboxKeys, message_id: int) -> drafts.Opened:
@@ -83,7 +117,7 @@ def again(keys: MailboxKeys, message_id: int) -> drafts.Opened:
     ]
     drafts.may_attach(uploads, limit())
     refuse_when_full(keys.mailbox_id, sum(len(item.content) for item in uploads))
-    draft = drafts.create(keys, author(), fields)
+    draft = drafts.create(keys, sender(keys).author, fields)
     drafts.attach(keys, draft.message_id, uploads, limit())
     return drafts.load(keys, draft.message_id)
 
@@ -99,12 +133,30 @@ def from_link(link: str) -> Fields:
     return Fields(to=" ".join(to.split())[:2000], cc=cc, subject=subject, body=told.get("body", "")[:10_000])
 
 
+def sender(keys: MailboxKeys, ident: int | None = None) -> Identity:
+    """Whom the viewer writes as: this identity, or the default one. Raises Refused for one that is theirs no more."""
+    try:
+        return identities.chosen(keys, ident, g.viewer.name)
+    except NotFound:
+        raise Refused(_("You cannot send under that name any more: choose another.")) from None
+
+
+def signed(fields: Fields, writer: Identity) -> Fields:
+    """The fields with the signature below what is there."""
+    return replace(fields, body=fields.body.rstrip() + signature(writer)) if writer.signature else fields
+
+
+def signature(writer: Identity) -> str:
+    """A signature as it stands at the end of a message; "" for somebody without one."""
+    return f"\n\n-- \n{writer.signature}\n" if writer.signature else ""
+
+
 def _when(moment: datetime) -> str:
     return str(format_datetime(moment, "EEE, d MMM yyyy HH:mm"))
 
 
 def author() -> tuple[str, str]:
-    """Name and address of whoever writes."""
+    """Name and address of whoever is signed in; for what they write, `sender` says who it is from."""
     return (g.viewer.name, g.viewer.address or "")
 
 

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from flask import Response, request
 
-from webmail.mail import sanitize
+from webmail.mail import previews, sanitize
 from webmail.mail.reading import File
 
 INLINE_IMAGES = {
@@ -20,9 +20,15 @@ _DOWNLOAD_CSP = "sandbox;default-src 'none'"
 
 
 def part(file: File, content: bytes, *, inline: bool) -> Response:
-    """An attachment. Raster images that are what they say, and plain text, may be shown; all else is a download."""
-    if inline and file.content_type in INLINE_IMAGES and content.startswith(INLINE_IMAGES[file.content_type]):
-        return _bytes(content, file.content_type, f"inline; {_names(file.name)}")
+    """An attachment. Raster images that are what they say, and plain text, may be shown; all else is a download.
+
+    What says nothing of itself but its name (many programs send so) is a picture if its first bytes are one's.
+    """
+    told = file.content_type
+    if told == "application/octet-stream" and previews.kind(told, file.name) == "picture":
+        told = next((kind for kind, begins in INLINE_IMAGES.items() if content.startswith(begins)), told)
+    if inline and told in INLINE_IMAGES and content.startswith(INLINE_IMAGES[told]):
+        return _bytes(content, told, f"inline; {_names(file.name)}")
     if inline and file.content_type == "text/plain":
         return _bytes(content, "text/plain; charset=utf-8", f"inline; {_names(file.name)}")
     return attachment(file.name, "application/octet-stream", content)
@@ -35,6 +41,11 @@ def picture(content_type: str, content: bytes) -> Response | None:
     response = _bytes(content, content_type, "inline")
     response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
     return response
+
+
+def small(content: bytes, content_type: str) -> Response:
+    """A picture of our own making, for our own pages."""
+    return _bytes(content, content_type, "inline")
 
 
 def zipped(stream: Iterator[bytes], name: str) -> Response:

@@ -96,7 +96,7 @@ class Shown:
     invitation: invites.Shown | None = None
     attachments: Sequence[FileLine] = ()
     zip_href: str = ""
-    headers: Sequence[tuple[str, str]] = ()
+    reply_to: Sequence[Who] = ()
     deliveries: Sequence[DeliveryLine] = ()
     warning: str | None = None
     problems: Sequence[str] = ()
@@ -171,7 +171,9 @@ def _open(keys: MailboxKeys, line: Line, states: Sequence[outbox.Status], asked:
         "cc": [Who(*item) for item in view.cc],
         "bcc": [Who(*item) for item in view.bcc],
         "to_words": _to_words(view.to + view.cc),
-        "trust": trust_words.shown(assessed(keys, line, view, known), view.authentication, f"trust-{base['id']}")
+        "trust": trust_words.shown(
+            assessed(keys, line, view, known), view.authentication, f"trust-{base['id']}"
+        )
         if line.direction == "in"
         else None,
         "body": pieces(view),
@@ -185,7 +187,7 @@ def _open(keys: MailboxKeys, line: Line, states: Sequence[outbox.Status], asked:
         "invitation": invites.shown(keys, line.message_id, view),
         "attachments": files(href, view.files),
         "zip_href": f"{href}/all.zip" if len(view.files) > 1 else "",
-        "headers": view.headers,
+        "reply_to": [Who(*item) for item in view.reply_to],
         "deliveries": [deliveries.line(item) for item in states],
         "problems": problems(view),
         "blocked": known.blocked,

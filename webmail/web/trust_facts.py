@@ -33,7 +33,7 @@ def assessed(keys: MailboxKeys, line: Line, view: View, known: Known) -> trust.T
         links=view.link_facts,
         files=[_as_written(item) for item in view.files],
         problems=view.problems,
-        list_id=view.offer.list_id if view.offer else "",
+        list_id=view.offer.list_id if view.offer is not None else "",
         by_known_list=passed_on.by_known_list(keys, view),
         is_bulk=bool(view.offer),
     )

@@ -85,6 +85,8 @@ class Facts:
     problems: Sequence[str] = ()
     """Codes of `mime`."""
     list_id: str = ""
+    by_known_list: bool = False
+    """It came through a list that the reader writes to, which sealed it."""
     is_bulk: bool = False
     """A newsletter: it offers to unsubscribe."""
 

@@ -27,6 +27,7 @@ _DOMAIN: Final = re.compile(
     r"(?<![\w.@-])((?:[a-z0-9-]{1,63}\.){1,4}(?:com|net|org|edu|gov|info|bank|co|uk|de|fr|nl|it|es|pl|eu|us|ca|au|jp|cn|ru))(?![\w-])",
     re.IGNORECASE,
 )
+_NAME: Final = re.compile(r"(?<![\w.-])((?:[^\W_][\w-]{0,62}\.){1,6}[^\W\d_]{2,24})(?![\w-])")
 # Names of those who keep a mail service: from outside, with the first kind whatever the address says.
 _KEEPERS: Final = frozenset(
     map(skeleton, (
@@ -34,6 +35,12 @@ _KEEPERS: Final = frozenset(
         "hostmaster", "mtumail", "mtumail support", "mtumail team", "webmail", "webmail support", "mail support",
         "email support", "mail team", "email team", "mailbox team", "mailbox support", "it helpdesk", "it help desk",
         "it support", "it department", "it service desk", "mail server", "email security", "mail security", "root",
+    ))
+)  # fmt: skip
+# What bounces are signed with by right. The null sender alone excuses nobody: it is anybody's to say.
+_BOUNCERS: Final = frozenset(
+    map(skeleton, (
+        "postmaster", "administrator", "system administrator", "mail administrator", "email administrator", "mail server",
     ))
 )  # fmt: skip
 _OFFICES: Final = frozenset(
@@ -52,6 +59,9 @@ _OFFICES: Final = frozenset(
     )
 )
 _MANY: Final = 5
+_READ: Final = 1000
+_DOTS: Final = str.maketrans({"\u3002": ".", "\uff61": ".", "\u2024": ".", "\u00b7": "."})
+_AT: Final = re.compile(r"[ \u00a0\u2000-\u200a]?(?:@|[(\[](?:at|AT)[)\]])[ \u00a0\u2000-\u200a]?")
 
 
 def findings(facts: Facts) -> Iterator[Finding]:
@@ -61,8 +71,8 @@ def findings(facts: Facts) -> Iterator[Finding]:
         yield Finding("no-sender", "warn", name)
     else:
         yield from _address(facts, address)
-        if name:
-            yield from _name(facts, unicodedata.normalize("NFC", name), address)
+        if name or "@" in address.rpartition("@")[0]:
+            yield from _name(facts, _as_read(name), address)
     if "duplicate-header:from" in facts.problems:
         yield Finding("several-froms", "bad")
     elif facts.authors > 1:
@@ -101,6 +111,12 @@ def _address(facts: Facts, address: str) -> Iterator[Finding]:
         yield Finding("coded-domain", "warn", domain)
 
 
+def _as_read(name: str) -> str:
+    """A name with what only looks like a sign of an address as that sign: wide and small forms, blanks around it."""
+    plain = unicodedata.normalize("NFKC", name[:_READ]).translate(_DOTS)
+    return _AT.sub("@", plain)
+
+
 def _name(facts: Facts, name: str, address: str) -> Iterator[Finding]:
     """A name may be anything; what counts is whom it makes a reader think of."""
     if is_own(facts, address) or is_hosted(facts, address):
@@ -120,8 +136,9 @@ def _name(facts: Facts, name: str, address: str) -> Iterator[Finding]:
 
 
 def _claimed_address(facts: Facts, name: str, address: str) -> list[Finding]:
-    """The name shows an address of somebody else."""
-    for found in list(_ADDRESS.finditer(name[:300]))[:_MANY]:
+    """The name, or a quoted local part, shows an address of somebody else."""
+    local = address.rpartition("@")[0]
+    for found in list(_ADDRESS.finditer(f"{name} {local}" if "@" in local else name))[:_MANY]:
         claimed, domain = found[0], domain_of(found[0])
         if fold(claimed) == fold(address):
             continue
@@ -138,11 +155,13 @@ def _claimed_address(facts: Facts, name: str, address: str) -> list[Finding]:
 
 def _claimed_domain(facts: Facts, name: str, address: str) -> list[Finding]:
     """The name shows a domain of somebody else."""
-    for found in list(_DOMAIN.finditer(name[:300]))[:_MANY]:
-        claimed = found[1].lower()
+    hosted = {ours for ours in facts.hosted_domains if "." in ours}
+    shown = {found[1].lower() for found in _NAME.finditer(name)} & hosted
+    others = (found[1].lower() for found in list(_DOMAIN.finditer(name))[:_MANY])
+    for claimed in (*sorted(shown), *others):
         if same_organisation(claimed, domain_of(address)):
             continue
-        ours = any(same_organisation(claimed, hosted) for hosted in facts.hosted_domains)
+        ours = any(same_organisation(claimed, one) for one in hosted)
         return [
             Finding(
                 "name-shows-ours" if ours else "name-shows-domain",
@@ -155,9 +174,9 @@ def _claimed_domain(facts: Facts, name: str, address: str) -> list[Finding]:
 
 
 def _is_keeper(facts: Facts, name: str, address: str) -> bool:
-    if facts.return_path == "" or _has_written_to(facts):
-        return False  # a bounce comes from a postmaster by right
     shape = skeleton(name)
+    if _has_written_to(facts) or (facts.return_path == "" and shape in _BOUNCERS):
+        return False
     if shape in _KEEPERS or any(
         shape == skeleton(f"{domain.partition('.')[0]}{more}")
         for domain in facts.hosted_domains

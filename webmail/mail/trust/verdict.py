@@ -47,16 +47,15 @@ def _proof(facts: Facts) -> Iterator[Finding]:
             "own-service-failed" if failed else "own-service-unproven", "bad" if failed else "warn", domain
         )
     elif failed and told.dmarc_policy in ("reject", "quarantine"):
-        yield _failed(facts, domain, told.arc == "pass")
+        yield _failed(facts, domain)
 
 
-def _failed(facts: Facts, domain: str, is_sealed: bool) -> Finding:
-    """Lists change mail and so break its signatures. A seal and a list's name are easily had, so they excuse only what comes
-    from an address that the reader has heard of."""
+def _failed(facts: Facts, domain: str) -> Finding:
+    """Lists change mail and so break its signatures. A seal and a list's name are easily had, and whom the reader knows is
+    whom it pays to forge: only a list that the reader writes to is excused."""
     if not facts.list_id:
         return Finding("proof-failed", "bad", domain)
-    is_known = facts.known is not None and (facts.known.received > 0 or facts.known.sent > 0)
-    return Finding("list-changed", "note" if is_sealed and is_known else "warn", domain, facts.list_id[:200])
+    return Finding("list-changed", "note" if facts.by_known_list else "warn", domain, facts.list_id[:200])
 
 
 def _first(facts: Facts) -> Iterator[Finding]:

@@ -115,10 +115,7 @@ def thumbnail(folder: str, message: int, number: int) -> BaseResponse:
     made = pictures.thumbnail(content)
     if isinstance(made, pictures.Refused):
         raise NotFound("thumbnail")
-    response = downloads.picture(made.content_type, made.content)
-    if response is None:
-        raise NotFound("thumbnail")
-    return response
+    return downloads.small(made.content, made.content_type)
 
 
 @blueprint.get("/mail/<folder>/<id:message>/in/<within>", endpoint="inner")
@@ -143,6 +140,20 @@ def inner(folder: str, message: int, within: str) -> BaseResponse:
     }
     title = told.subject or _("(no subject)")
     return render("mail/inner.html", None, **page(title, current=line.folder, counts=counts, **context))
+
+
+@blueprint.get("/mail/<folder>/<id:message>/headers", endpoint="headers")
+@requires("mail")
+def headers(folder: str, message: int) -> BaseResponse:
+    """All header fields of a message, decoded."""
+    with own_mail() as keys:
+        line = line_in(keys, message, folders.by_slug(folder))
+        told = reading.load(keys, message).headers
+        counts = folders.counts(keys.mailbox_id)
+    context: dict[str, Any] = {"headers": told, "back": f"/mail/{folder}/{show_id(message)}"}
+    return render(
+        "mail/headers.html", None, **page(_("All headers"), current=line.folder, counts=counts, **context)
+    )
 
 
 @blueprint.get("/mail/<folder>/<id:message>/source", endpoint="source")

@@ -57,7 +57,9 @@ def picture(folder: str, message: int, token: str, number: int) -> BaseResponse:
     return _shown(file.content_type, content)
 
 
-@blueprint.get("/mail/<folder>/<id:message>/formatted/<token>/r/<int(max=9999):number>", endpoint="remote_picture")
+@blueprint.get(
+    "/mail/<folder>/<id:message>/formatted/<token>/r/<int(max=9999):number>", endpoint="remote_picture"
+)
 def remote_picture(folder: str, message: int, token: str, number: int) -> BaseResponse:
     """A picture that was fetched for that very message, for whoever's pass it is."""
     with _by_pass(token, message) as keys:

@@ -98,7 +98,7 @@ def _rows() -> int:
 
 
 def _states(keys: MailboxKeys, lines: Sequence[messages.Line]) -> dict[int, str]:
-    found = outbox.statuses(keys.mailbox_id, [item.message_id for item in lines])
+    found = outbox.statuses(keys.mailbox_id, [item.message_id for item in lines], timeline=False)
     return {message_id: outbox.overall(states) for message_id, states in found.items()}
 
 
