@@ -7,11 +7,12 @@ from datetime import timedelta
 from sqlalchemy.exc import OperationalError
 
 from webmail import jobs, work
-from webmail.db import transaction
+from webmail.db import db, transaction
 from webmail.errors import KeyTrouble
-from webmail.keys import open_mailbox
+from webmail.keys import MailboxKeys, open_mailbox
 from webmail.mail import filing
 from webmail.mail.mailboxes import WorkerJob
+from webmail.sending import bounces, vacation
 from workers.context import core, master
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,9 @@ def _one(claim: work.Claim) -> int:
             if not work.holds(claim):
                 return 0
             keys = open_mailbox(master(), claim.mailbox_id, WorkerJob("file", claim.mailbox_id))
-            filing.file(keys, claim.item_id)
+            if filing.file(keys, claim.item_id):
+                _heed(keys, claim.item_id)
+                vacation.answer_safely(keys, claim.item_id)
             work.finish(claim)
     except OperationalError:
         _forgive(claim)
@@ -63,6 +66,20 @@ def _one(claim: work.Claim) -> int:
             work.again(claim, timedelta(seconds=1), "error")
         return 0
     return 1
+
+
+def _heed(keys: MailboxKeys, message_id: int) -> None:
+    """A bounce tells of mail that left. Whatever is wrong with one, it is filed all the same."""
+    try:
+        with db.session.begin_nested():
+            bounces.take(keys, message_id)
+    except OperationalError:
+        raise
+    except Exception as error:
+        log.error(
+            "bounce not heeded",
+            extra={"mailbox": keys.mailbox_id, "item": message_id, "error": type(error).__name__},
+        )
 
 
 def _forgive(claim: work.Claim) -> None:

@@ -4,6 +4,7 @@ from sqlalchemy import (
     Boolean,
     ForeignKey,
     ForeignKeyConstraint,
+    Index,
     Integer,
     LargeBinary,
     SmallInteger,
@@ -105,3 +106,49 @@ class Delivery(Base):
     repeated: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     next_at: Mapped[Stamp | None]
     changed_at: Mapped[StampNow]
+
+
+class DeliveryEvent(Base):
+    """Something that happened to one recipient's copy: said by the relay, or by a report that came back (`report_id`).
+
+    `fingerprint` stands for what was said, so that the same is written down once, however often it is told.
+    """
+
+    __tablename__ = "delivery_event"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["mailbox_id", "submission_id", "number"],
+            ["delivery.mailbox_id", "delivery.submission_id", "delivery.number"],
+            name="delivery_event_delivery_exists",
+            ondelete="CASCADE",
+        ),
+        ForeignKeyConstraint(
+            ["mailbox_id", "report_id"],
+            ["message.mailbox_id", "message.message_id"],
+            name="delivery_event_report_exists",
+            ondelete="SET NULL (report_id)",
+        ),
+        UniqueConstraint(
+            "mailbox_id", "submission_id", "number", "fingerprint", name="delivery_event_told_once"
+        ),
+        Index(
+            "delivery_event_from_a_report",
+            "mailbox_id",
+            "report_id",
+            postgresql_where=text("report_id IS NOT NULL"),
+        ),
+    )
+
+    mailbox_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
+    submission_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
+    number: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    event_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
+    at: Mapped[Stamp] = mapped_column(server_default=text("clock_timestamp()"))
+    kind: Mapped[str] = mapped_column(Text)
+    reply_code: Mapped[int | None] = mapped_column(SmallInteger)
+    status: Mapped[str] = mapped_column(Text, server_default="")
+    reason: Mapped[str] = mapped_column(Text, server_default="")
+    reply: Mapped[str] = mapped_column(Text, server_default="")
+    until: Mapped[Stamp | None]
+    report_id: Mapped[BigId | None]
+    fingerprint: Mapped[bytes] = mapped_column(LargeBinary)

@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, Row, case, func, insert, select, update
 from webmail import work
 from webmail.db import db, new_id
 from webmail.mail.models import Message
+from webmail.sending import events, returning
 from webmail.sending.models import Delivery, Submission
 
 FIRST_RETRY = timedelta(minutes=5)
@@ -38,12 +39,17 @@ class Status:
     repeated: bool
     next_at: datetime | None
     changed_at: datetime
+    timeline: tuple[events.Event, ...] = ()
+    """What happened so far, in order."""
 
 
 def submit(
     mailbox_id: int, message_id: int, account_id: int | None, sender: str, recipients: Sequence[str]
 ) -> int:
-    """Put a message that lies in Sent into the outbox, for these envelope recipients; the submission's id."""
+    """Put a message that lies in Sent into the outbox, for these envelope recipients; the submission's id.
+
+    It leaves with a return path of its own, by which bounces find it: see `returning`.
+    """
     submission_id = new_id()
     db.session.execute(
         insert(Submission),
@@ -52,7 +58,7 @@ def submit(
             "submission_id": submission_id,
             "message_id": message_id,
             "account_id": account_id,
-            "envelope_from": sender,
+            "envelope_from": returning.tagged(sender, submission_id),
         },
     )
     rows = [
@@ -60,12 +66,16 @@ def submit(
         for number, recipient in enumerate(dict.fromkeys(recipients), 1)
     ]
     db.session.execute(insert(Delivery), rows)
+    events.record(mailbox_id, submission_id, range(1, len(rows) + 1), events.Told("queued"))
     work.add(work.SEND, mailbox_id, submission_id)
     return submission_id
 
 
-def statuses(mailbox_id: int, message_ids: Sequence[int]) -> dict[int, list[Status]]:
-    """The recipients' states of sent messages, by message."""
+def statuses(
+    mailbox_id: int, message_ids: Sequence[int], *, timeline: bool = True
+) -> dict[int, list[Status]]:
+    """The recipients' states of sent messages, by message; with what happened so far, unless no `timeline` is wanted."""
+    told = events.of_messages(mailbox_id, message_ids) if timeline and message_ids else {}
     query = (
         select(Submission.message_id, Delivery)
         .join(
@@ -80,7 +90,14 @@ def statuses(mailbox_id: int, message_ids: Sequence[int]) -> dict[int, list[Stat
     for message_id, row in db.session.execute(query):
         found.setdefault(message_id, []).append(
             Status(
-                row.recipient, row.state, row.attempts, row.reply, row.repeated, row.next_at, row.changed_at
+                row.recipient,
+                row.state,
+                row.attempts,
+                row.reply,
+                row.repeated,
+                row.next_at,
+                row.changed_at,
+                tuple(told.get((message_id, row.number), ())),
             )
         )
     return found
@@ -149,15 +166,32 @@ def mark_handed(leaving: Leaving, recipients: Sequence[str]) -> None:
 
 def note(leaving: Leaving, recipient: str, kind: str, code: int | None, reply: str) -> None:
     """Write down what became of one recipient: sent, deferred, failed or unknown."""
+    number = leaving.recipients[recipient]
     values = {"state": kind, "reply_code": code, "reply": reply[:500], "next_at": None}
-    _set(leaving, [leaving.recipients[recipient]], values)
+    _set(leaving, [number], values)
+    events.record(leaving.mailbox_id, leaving.submission_id, [number], events.by_relay(kind, code, reply))
+
+
+def mark_bounced(mailbox_id: int, submission_id: int, number: int, code: int | None, reply: str) -> None:
+    """Note that a recipient's copy came back: not delivered, whatever the relay said when it took it."""
+    statement = update(Delivery).where(
+        Delivery.mailbox_id == mailbox_id,
+        Delivery.submission_id == submission_id,
+        Delivery.number == number,
+        Delivery.state.not_in(["failed", "cancelled"]),
+    )
+    values = {"state": "failed", "reply_code": code, "reply": reply[:500], "next_at": None}
+    statement = statement.values(**values, changed_at=func.now())
+    db.session.execute(statement.execution_options(synchronize_session=False))
 
 
 def _set(leaving: Leaving, numbers: Sequence[int], values: Mapping[str, object]) -> None:
+    # A bounce can overtake the relay's 250: what has failed meanwhile stays so.
     statement = update(Delivery).where(
         Delivery.mailbox_id == leaving.mailbox_id,
         Delivery.submission_id == leaving.submission_id,
         Delivery.number.in_(numbers),
+        Delivery.state != "failed",
     )
     statement = statement.values(**values, changed_at=func.now())
     db.session.execute(statement.execution_options(synchronize_session=False))
@@ -173,12 +207,12 @@ def settle(claim: work.Claim, leaving: Leaving) -> timedelta | None:
     age = db.session.execute(select(func.now())).scalar_one() - leaving.created_at
     again = [row for row in still if row.state != "unknown" or row.attempts < MOST_REPEATS]
     if again and age < GIVE_UP_AFTER:
-        _fail(claim, [row.number for row in still if row not in again])
+        _fail(claim, [row.number for row in still if row not in again], "")
         delay = retry_after(max(row.attempts for row in again))
         _set(leaving, [row.number for row in again], {"next_at": func.now() + delay})
         work.again(claim, delay, "deferred")
         return delay
-    _fail(claim, [row.number for row in still])
+    _fail(claim, [row.number for row in still], "expired")
     _finished(claim)
     work.finish(claim)
     return None
@@ -194,14 +228,16 @@ def put_off(claim: work.Claim, delay: timedelta) -> None:
             next_at=func.now() + delay,
             changed_at=func.now(),
         )
+        .returning(Delivery.number)
     )
-    db.session.execute(statement.execution_options(synchronize_session=False))
+    numbers = db.session.execute(statement.execution_options(synchronize_session=False)).scalars().all()
+    events.record(claim.mailbox_id, claim.item_id, numbers, events.Told("deferred"))
     work.again(claim, delay, "error")
 
 
 def give_up(claim: work.Claim, problem: str) -> None:
     """Set a submission aside that cannot be sent: its author sees that, and its work waits for a person to look at it."""
-    _fail(claim, None)
+    _fail(claim, None, "")
     _finished(claim)
     work.park(claim, problem)
 
@@ -214,13 +250,13 @@ def _open_rows(claim: work.Claim) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _fail(claim: work.Claim, numbers: Sequence[int] | None) -> None:
+def _fail(claim: work.Claim, numbers: Sequence[int] | None, reason: str) -> None:
     """Mark open rows as failed for good: those of `numbers`, or all. What the relay said last stays with them."""
     rows = _open_rows(claim) if numbers is None else (*_open_rows(claim), Delivery.number.in_(numbers))
     values = {"state": "failed", "next_at": None, "changed_at": func.now()}
-    db.session.execute(
-        update(Delivery).where(*rows).values(**values).execution_options(synchronize_session=False)
-    )
+    statement = update(Delivery).where(*rows).values(**values).returning(Delivery.number)
+    failed = db.session.execute(statement.execution_options(synchronize_session=False)).scalars().all()
+    events.record(claim.mailbox_id, claim.item_id, failed, events.Told("failed", reason=reason))
 
 
 def _finished(claim: work.Claim) -> None:

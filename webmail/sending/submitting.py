@@ -110,7 +110,7 @@ def was_sent(keys: MailboxKeys, message_id: int, fields: drafts.Fields) -> bool:
 
     Blanks do not count: the wire folds lines. False when anything else differs, so that no text is thrown away.
     """
-    states = outbox.statuses(keys.mailbox_id, [message_id]).get(message_id)
+    states = outbox.statuses(keys.mailbox_id, [message_id], timeline=False).get(message_id)
     if not states:
         return False
     try:

@@ -120,7 +120,7 @@ def _one(
         reason = reasons.reason_of(status, own)
     if reason == "unknown":
         reason = reasons.reason_of(status, text)
-    delayed = count > 0 and bool(_STILL.search(whole)) and not _FINAL.search(whole)
+    delayed = bool(_STILL.search(whole)) and not _FINAL.search(whole)
     status = status or (reasons.likely_status(reason, code) if reason != "unknown" or code else "")
     return Recipient(
         address=name,
@@ -144,7 +144,6 @@ _STILL = re.compile(
 _FINAL = re.compile(
     r"permanent|given up|giving up|failed to deliver|could not be delivered|undeliverable", re.IGNORECASE
 )
-_SAID = re.compile(r"(?:said|responded|response|error|reason|diagnostic[\w -]{0,12}|because|<<<)\b[^\n]{0,40}?:", re.IGNORECASE)  # fmt: skip
 _REPLY_LINE = re.compile(
     r"(?:^|[\s<(:])(?:[45][0-5]\d[ -](?!.{0,3}$)|#?[45]\.\d{1,3}\.\d{1,3}\b)", re.MULTILINE
 )
@@ -153,19 +152,11 @@ _REPLY_LINE = re.compile(
 def _reply(text: str) -> str:
     """What a server said, in its own words: from the first line that looks like a reply, with what is folded below it."""
     lines = text.split("\n")
-    best = -1
-    for number, line in enumerate(lines):
-        if _REPLY_LINE.search(line[:1000]):
-            best = number
-            if reasons.enhanced(line):
-                break
-            best = next(
-                (n for n, one in enumerate(lines[number : number + 12], number) if reasons.enhanced(one)),
-                number,
-            )
-            break
-    if best < 0:
+    first_hit = next((number for number, line in enumerate(lines) if _REPLY_LINE.search(line[:1000])), None)
+    if first_hit is None:
         return ""
+    near = range(first_hit, min(first_hit + 12, len(lines)))
+    best = next((number for number in near if reasons.enhanced(lines[number])), first_hit)
     first = lines[best][:1000]
     match = _REPLY_LINE.search(first)
     taken = [first[match.start() :] if match else first]

@@ -19,7 +19,7 @@ _WORDS: Final[tuple[tuple[Reason, str], ...]] = (
         |sender\ verify|\bspf\b|dmarc|dkim|send(?:ing)?\ (?:mail\ )?to\ yourself
     """),
     ("network", r"""
-        not\ found,\ try\ again|name\ server\ reply|refused\ to\ talk\ to\ me|did\ not\ accept\ our\ requests
+        not\ found,\ try\ again|name\ server\ reply|refused\ to\ talk\ to\ me|did\ not\ accept\ our\ requests|connection\ refused
         |host\ not\ reachable|lost\ connection
     """),
     ("host-unknown", r"""
