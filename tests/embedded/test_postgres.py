@@ -156,7 +156,7 @@ def test_an_orphan_whose_supervisor_was_killed_is_ended_first(server):
     assert scalar(server, "SELECT 1") == 1
 
 
-@pytest.mark.parametrize("pid", [os.getpid(), 1, 4_000_000])
+@pytest.mark.parametrize("pid", [os.getpid(), 1, 4_000_000], ids=["ours", "init", "nobody"])
 def test_a_stale_pid_file_with_a_number_in_use_does_not_fool_it(server, pid):
     server.stop()
     stale = f"{pid}\n{server.cluster}\n1700000000\n5432\n{server.data_dir / 'socket'}\n\n  5432001     1\nready   \n"

@@ -138,7 +138,7 @@ def a_message(i: int = 0, **more: Any) -> Shown:
         "to": [person, nobody], "cc": [nobody], "to_words": HOSTILE, "when": NOW, "subject": HOSTILE, "unread": False,
         "starred": True, "snippet": HOSTILE, "body": [Piece(Markup("<p>The <b>body</b>"), False)], "body_note": "1 tracker left out.",
         "trust": trust_words.Shown("good", "", "Sender confirmed", (("warn", HOSTILE),), (HOSTILE,), f"trust-m{i}"),
-        "has_formatted": True, "formatted_href": "/formatted", "headers": [("X", HOSTILE)], "warning": HOSTILE, "problems": [HOSTILE],
+        "has_formatted": True, "formatted_href": "/formatted", "reply_to": [nobody], "warning": HOSTILE, "problems": [HOSTILE],
         "attachments": [a_file(n, kind) for n, kind in enumerate(("picture", "text", "pdf", "calendar", "message", ""))],
         "zip_href": "/all.zip", "deliveries": [DeliveryLine(HOSTILE, s, s, NOW, HOSTILE, timeline) for s in states for timeline in ((), [HAPPENED])],
         "pictures": PictureNote("offered", "2 pictures left out.", 2, "", "g@x.example", False),
@@ -153,7 +153,7 @@ def a_plain_message(**more: Any) -> Shown:
     plain = {
         "sender": Who("Grace", "g@x.example"), "to": [Who("Ann Onyango", "ann@mtumail.test")], "cc": [], "to_words": "to you",
         "subject": "the school roof", "snippet": "", "body_note": "", "trust": trust_words.Shown("good", "", "Sender confirmed"),
-        "has_formatted": False, "headers": [], "warning": None, "problems": [], "attachments": [], "zip_href": "", "deliveries": [],
+        "has_formatted": False, "warning": None, "problems": [], "attachments": [], "zip_href": "", "deliveries": [],
         "pictures": None, "leaving": None, "invitation": None, "blocked": False, "reported": "", "starred": False,
     }  # fmt: skip
     return a_message(**plain | more)
