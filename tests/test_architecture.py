@@ -112,7 +112,7 @@ def under(name: str, *prefixes: str) -> bool:
 
 PURE = ("webmail.mail.mime", "webmail.mail.sanitize", "webmail.mail.addresses", "webmail.mail.charsets", "webmail.mail.idn",
         "webmail.mail.references", "webmail.mail.introductions", "webmail.mail.text", "webmail.mail.trust", "webmail.mail.unsubscribe",
-        "webmail.mail.authentication", "webmail.mail.bounces", "webmail.mail.calendar", "webmail.mail.pictures", "webmail.mail.previews",
+        "webmail.mail.authentication", "webmail.mail.bounces", "webmail.mail.vcard", "webmail.mail.calendar", "webmail.mail.pictures", "webmail.mail.previews",
         "webmail.mail.bundle", "webmail.jail", "webmail.remote")  # fmt: skip
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("webmail.errors", "webmail.logs"),

@@ -27,6 +27,7 @@ _MODELS = (
     "webmail.settings.models",
     "webmail.identity.models",
     "webmail.mail.models",
+    "webmail.mail.contact_models",
     "webmail.sending.models",
     "webmail.governance.models",
     "webmail.work",

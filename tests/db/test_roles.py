@@ -10,6 +10,7 @@ from webmail.provision import ROLES
 MAIL_TABLES = (
     "mailbox_key", "folder", "message", "message_source", "message_view", "message_index", "thread_reference", "draft",
     "draft_attachment", "submission", "delivery", "correspondent", "message_picture", "unsubscription", "invitation_answer", "report",
+    "contact", "contact_handle", "contact_beginning", "contact_member", "sender_identity", "vacation", "vacation_answer",
 )  # fmt: skip
 
 

@@ -34,7 +34,10 @@ def one(text: str) -> str:
         ("[words](https://example.org/a)", '<a href="https://example.org/a">words</a>'),
         ("[a](https://example.org/w_(b))", '<a href="https://example.org/w_(b)">a</a>'),
         ("[mail](mailto:a@example.org)", '<a href="mailto:a@example.org">mail</a>'),
-        ("(see https://example.org/x_y_z).", '(see <a href="https://example.org/x_y_z">https://example.org/x_y_z</a>).'),
+        (
+            "(see https://example.org/x_y_z).",
+            '(see <a href="https://example.org/x_y_z">https://example.org/x_y_z</a>).',
+        ),
         ("[Größe](https://bücher.example/)", '<a href="https://xn--bcher-kva.example/">Größe</a>'),
         (r"\*no\* \`code\`", "*no* `code`"),
         ("a & b < c", "a &amp; b &lt; c"),
@@ -76,7 +79,7 @@ def test_blocks():
 
 
 def test_pictures_are_shown_only_if_they_come_along():
-    typed = "![a \"well\"](well.png) ![b](other.png) ![c](https://example.org/x.png)"
+    typed = '![a "well"](well.png) ![b](other.png) ![c](https://example.org/x.png)'
     assert pictures(typed) == {"well.png", "other.png", "https://example.org/x.png"}
     made = to_html(typed, {"well.png": "cid:1@mtumail.test"})
     assert made.count("<img") == 1

@@ -1,5 +1,6 @@
 """Answering while away: whom, whom not, once, and what leaves."""
 
+import dataclasses
 import email
 import email.policy
 import os
@@ -16,6 +17,7 @@ from webmail.mail.authentication import Authentication
 from webmail.mail.identities import Identity, Own
 from webmail.mail.vacation import Vacation, VacationError, why_not
 from webmail.mail.view import View
+from webmail.sending import returning
 from webmail.sending import vacation as answers
 
 OWN = Own("ann@mtumail.test", frozenset({("ann", "mtumail.test"), ("ann.w", "mtumail.test")}))
@@ -339,6 +341,14 @@ def test_not_to_what_is_none_to_answer(away, arrive, outbox, letter, opened, ann
     assert outbox() == []
     assert caplog.text.count("not answered") >= 4
     assert "example" not in caplog.text
+
+
+def test_not_to_what_answers_a_return_path(away, receive, filing, outbox, ann, letter):
+    away()
+    path = returning.tagged(ann.address, 4711)
+    receive(dataclasses.replace(ann, address=path), letter("Re: Rota", To=path), "robot@example.org")
+    assert filing.drain() == 1
+    assert outbox() == []
 
 
 def test_it_answers_as_who_was_written_to(away, arrive, outbox, opened, ann, letter):

@@ -46,9 +46,7 @@ class Contact(Base):
             text("contact_id DESC"),
             postgresql_where=text("state = 'learned' AND deleted_at IS NULL"),
         ),
-        Index(
-            "contact_deleted", "mailbox_id", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")
-        ),
+        Index("contact_deleted", "mailbox_id", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
     )
 
     mailbox_id: Mapped[BigId] = mapped_column(
@@ -119,9 +117,7 @@ class SenderIdentity(Base):
 
     __tablename__ = "sender_identity"
     __table_args__ = (
-        Index(
-            "sender_identity_one_default", "mailbox_id", unique=True, postgresql_where=text("is_default")
-        ),
+        Index("sender_identity_one_default", "mailbox_id", unique=True, postgresql_where=text("is_default")),
     )
 
     mailbox_id: Mapped[BigId] = mapped_column(

@@ -27,7 +27,7 @@ from webmail.mail.contacts.book import (
     search,
     total,
 )
-from webmail.mail.contacts.groups import Group, add_group, change_group, expand, group, groups
+from webmail.mail.contacts.grouping import Group, add_group, change_group, expand, group, groups
 from webmail.mail.contacts.store import ContactError
 from webmail.mail.contacts.suggesting import Suggestion, learn, suggest
 from webmail.mail.contacts.taking import Taken, export, take_in

@@ -11,6 +11,7 @@ from webmail.errors import NotFound
 from webmail.keys import MailboxKeys
 from webmail.mail.contacts import store
 from webmail.mail.contacts.store import ContactError, Details, Item
+from webmail.mail.search import words as words_in
 
 __all__ = ["ContactError", "Details"]
 
@@ -60,7 +61,9 @@ def _entry(keys: MailboxKeys, row: Sequence[Any]) -> Entry:
 def some(keys: MailboxKeys, contact_ids: Sequence[int]) -> list[Entry]:
     """These contacts in alphabetical order; what is not in this mailbox, or was deleted, is left out."""
     asked = {"mailbox": keys.mailbox_id, "contacts": list(contact_ids)}
-    found = [_entry(keys, row) for row in rows(_ENTRY + " AND c.contact_id = ANY(%(contacts)s::bigint[])", asked)]
+    found = [
+        _entry(keys, row) for row in rows(_ENTRY + " AND c.contact_id = ANY(%(contacts)s::bigint[])", asked)
+    ]
     return sorted(found, key=_place)
 
 
@@ -150,7 +153,7 @@ _SEARCH = _ENTRY + f" AND c.contact_id IN {MATCHING} ORDER BY c.state, c.contact
 
 def matching(keys: MailboxKeys, typed: str) -> tuple[list[str], list[str]]:
     """(tokens, words) of what was typed, for the query `MATCHING` and for `fits`."""
-    words = list(dict.fromkeys(store.search.words(typed[:200])))[:8]
+    words = list(dict.fromkeys(words_in(typed[:200])))[:8]
     return sorted({store.beginning_token(keys, word) for word in words}), words
 
 
@@ -204,11 +207,12 @@ def add(keys: MailboxKeys, told: Details) -> int:
     told = store.checked(told)
     store.lock(keys.mailbox_id)
     store.forget_deleted(keys)
-    contact_id = _absorb(keys, told, None)
+    contact_id, gone = _room_for(keys, told, None)
     if contact_id is None:
         store.refuse_beyond(keys, 1)
         contact_id = new_id()
     store.write(keys, [Item(contact_id, told)])
+    store.destroy(keys, gone)
     return contact_id
 
 
@@ -218,37 +222,28 @@ def change(keys: MailboxKeys, contact_id: int, told: Details) -> None:
     store.lock(keys.mailbox_id)
     if load(keys, contact_id).kind != "person":
         raise NotFound("contact")
-    _absorb(keys, told, contact_id)
+    _, gone = _room_for(keys, told, contact_id)
     store.write(keys, [Item(contact_id, told)])
+    store.destroy(keys, gone)
 
 
-def _absorb(keys: MailboxKeys, told: Details, contact_id: int | None) -> int | None:
-    """Make room for the addresses of `told`: whoever was deleted or learned with one of them goes.
+def _room_for(keys: MailboxKeys, told: Details, contact_id: int | None) -> tuple[int | None, list[int]]:
+    """(who takes the addresses of `told`: `contact_id`, else somebody who was learned with one of them; who goes for it).
 
-    The contact that takes them over: `contact_id`, or a learned one whose place (and counts) it takes.
+    Those who go were learned or deleted; they go after the writing, which takes their addresses over with their counts.
     """
     tokens = [store.address_token(keys, address) for address in told.addresses]
-    gone = []
+    others = []
     for token, (owner, state, is_deleted) in store.owners(keys, tokens).items():
         if owner == contact_id:
             continue
         if state == "kept" and not is_deleted:
-            address = told.addresses[tokens.index(token)]
-            raise ContactError("addresses", "taken", address, owner)
+            raise ContactError("addresses", "taken", told.addresses[tokens.index(token)], owner)
         if contact_id is None and not is_deleted:
             contact_id = owner
-        elif owner != contact_id:
-            gone.append(owner)
-    if gone:
-        if contact_id is not None:
-            db.session.execute(_HAND_OVER, {"mailbox": keys.mailbox_id, "contact": contact_id, "tokens": tokens})
-        store.destroy(keys, gone)
-    return contact_id
-
-
-_HAND_OVER = text("""
-    UPDATE contact_handle SET contact_id = :contact
-     WHERE mailbox_id = :mailbox AND token = ANY(CAST(:tokens AS bytea[]))""")
+        else:
+            others.append(owner)
+    return contact_id, [owner for owner in others if owner != contact_id]
 
 
 def keep_person(keys: MailboxKeys, name: str, address: str) -> tuple[int, bool]:

@@ -44,7 +44,7 @@ def index() -> BaseResponse:
     if shown not in LISTS:
         raise NotFound("list")
     typed = request.args.get("q", "").strip()[:200]
-    start = read_id(request.args["from"]) if request.args.get("from") else None
+    start = read_id(request.args["c"]) if request.args.get("c") else None
     with own_mail() as keys:
         counts = folders.counts(keys.mailbox_id)
         kept, learned = contacts.total(keys)
@@ -64,12 +64,8 @@ def index() -> BaseResponse:
         "groups": groups,
         "kept": kept,
         "learned": learned,
-        "older": url_for("contacts.index", list=shown, **{"from": show_id(part.after)})
-        if part.after
-        else None,
-        "newer": url_for("contacts.index", list=shown, **{"from": show_id(part.before)})
-        if part.before
-        else None,
+        "older": url_for("contacts.index", list=shown, c=show_id(part.after)) if part.after else None,
+        "newer": url_for("contacts.index", list=shown, c=show_id(part.before)) if part.before else None,
     }
     return render(
         "contacts/index.html", None, **page(_("Contacts"), counts=counts, notice=_left(), **context)
