@@ -224,7 +224,8 @@ class Settings:
     )
     relay_url: str = _setting(
         "MTUMAIL_RELAY_URL",
-        "The SMTP relay that outgoing mail leaves through: `smtp+starttls://`, `smtps://`, or `smtp://` on loopback.",
+        "The SMTP relay that outgoing mail leaves through: `smtp+starttls://`, `smtps://`, `mailcheap://`, or `smtp://` on loopback."
+        " Several with commas, each with `?name=…&weight=…`.",
         "smtp+starttls://user:secret@smtp.mailcheap.example:587",
         "",
     )

@@ -23,7 +23,7 @@ from sqlalchemy.exc import OperationalError
 from webmail import config, db, jail, logs
 from webmail.errors import SettingError
 from webmail.sending.relay import RelaySettings
-from workers import fetching, filing, keeping, sending
+from workers import fetching, filing, keeping, scheduled, sending
 from workers.context import core
 from workers.nudges import Horse, Nudge
 from workers.parents import die_with_parent
@@ -109,12 +109,12 @@ def main() -> int:
     try:
         settings = config.read()
         settings.require("database_url", "redis_url", "relay_url")
-        RelaySettings.parse(settings.relay_url)
+        RelaySettings.parse_all(settings.relay_url)
         core()
     except (SettingError, ValueError) as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
-    log.debug("imported", extra={"modules": [filing.__name__, sending.__name__, fetching.__name__]})
+    log.debug("imported", extra={"modules": [one.__name__ for one in (filing, sending, scheduled, fetching)]})
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
     jail.start()

@@ -1,10 +1,14 @@
 """Sending what is in the outbox, over one connection for a batch. Nothing is lost; only the last window may repeat, flagged."""
 
+import json
 import logging
+import threading
 import time
-from dataclasses import replace
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
+from redis.exceptions import RedisError
 from sqlalchemy.exc import OperationalError
 
 from webmail import jobs, work
@@ -14,7 +18,8 @@ from webmail.keys import open_mailbox
 from webmail.mail import messages
 from webmail.mail.mailboxes import WorkerJob
 from webmail.sending import outbox
-from webmail.sending.relay import Relay, RelaySettings
+from webmail.sending.relay import Relays, RelaySettings, Rest
+from webmail.sending.relay.several import LONGEST_REST
 from workers.context import core, master
 
 log = logging.getLogger(__name__)
@@ -24,34 +29,124 @@ ATTEMPTS = 45
 """More than five days of the outbox's waits can hold, so more failures than that are ours, not the relay's."""
 TURN_SECONDS = 15.0
 """Then the job ends and rings for the next, so that a stop never waits for a long queue."""
+LANES = 3
+"""Connections that a long queue leaves by: while one waits for the relay or for a commit, the others go on."""
+LANE_MESSAGES = 4
+"""After so many without a pause the queue is long: the next lane is opened."""
 
 
 def drain() -> int:
     """Send what is due, for 15 seconds at the most; how many submissions were attempted. Safe to run many times at once."""
-    done = 0
     with core().app_context():
         jobs.answered(jobs.SEND)
-        until = time.monotonic() + TURN_SECONDS
-        with Relay(_relay_settings()) as relay:
-            while time.monotonic() < until:
-                with transaction():
-                    claims = work.claim(work.SEND, 1, LEASE)
-                if not claims:
-                    return done
-                _one(claims[0], relay)
-                done += 1
-        jobs.ring(jobs.SEND)
+        settings = core().extensions["settings"]
+        turn = _Turn(RelaySettings.for_host(settings.relay_url, settings.host_name))
+        done = turn.run()
+        if turn.is_over:
+            jobs.ring(jobs.SEND)
     return done
 
 
-def _relay_settings() -> RelaySettings:
-    """The relay, greeted by our own host name unless its URL says another."""
-    settings = core().extensions["settings"]
-    relay = RelaySettings.parse(settings.relay_url)
-    return relay if relay.helo else replace(relay, helo=settings.host_name)
+class _Turn:
+    """One job's work: a lane that sends one message after the other over a connection of its own, and more if many wait."""
+
+    def __init__(self, relays: tuple[RelaySettings, ...]) -> None:
+        self.is_over = False
+        """Whether the time was up, so that there may be work left."""
+        self._relays = relays
+        self._rests = _Rests(relays)
+        self._until = time.monotonic() + TURN_SECONDS
+        self._pool = ThreadPoolExecutor(max(1, LANES - 1), "lane")
+        self._widening = threading.Lock()
+        self._more: list[Future[int]] = []
+        self._ended = False
+
+    def run(self) -> int:
+        """Send until nothing is due, the time is up, or every relay rests; how many submissions were attempted."""
+        with self._pool:
+            try:
+                done = self._lane()
+            finally:
+                self._ended = (
+                    True  # whatever ended the first lane, the others finish their message and no more
+                )
+        return done + sum(lane.result() for lane in self._more)
+
+    def _lane(self) -> int:
+        done = 0
+        with core().app_context(), Relays(self._relays, self._rests, on_rest=_warn) as relays:
+            while not (self._ended or self.is_over or relays.resting):
+                with transaction():
+                    claims = work.claim(work.SEND, 1, LEASE)
+                if not claims:
+                    break
+                _one(claims[0], relays)
+                done += 1
+                self.is_over = self.is_over or time.monotonic() >= self._until
+                if done == LANE_MESSAGES:
+                    self._widen()
+        return done
+
+    def _widen(self) -> None:
+        with self._widening:
+            if len(self._more) < LANES - 1 and not self._ended:
+                self._more.append(self._pool.submit(self._lane))
 
 
-def _one(claim: work.Claim, relay: Relay) -> None:
+class _Rests:
+    """Which relays rest, told to the next jobs by way of Redis; what is lost there costs each relay one try too many.
+
+    Who can write there must not stop the mail: a rest is believed for fifteen minutes at the most.
+    """
+
+    def __init__(self, relays: tuple[RelaySettings, ...]) -> None:
+        self._known = {one.name: rest for one in relays if (rest := _recalled(one.name))}
+
+    def read(self, name: str) -> Rest | None:
+        return self._known.get(name)
+
+    def write(self, name: str, rest: Rest | None) -> None:
+        if rest is None:
+            self._known.pop(name, None)
+        else:
+            self._known[name] = rest
+        client = jobs.bell.redis
+        if client is None:
+            return
+        try:
+            if rest is None:
+                client.delete(_rest_key(name))
+            else:
+                # It outlives the rest itself, so that a failure right after it is known for the next in a row.
+                client.set(_rest_key(name), json.dumps([rest.failures, rest.until]), ex=int(2 * LONGEST_REST))
+        except (RedisError, OSError):
+            log.warning("bell unreachable", extra={"job": "rest"})
+
+
+def _rest_key(name: str) -> str:
+    return f"mtumail:relay-rests:{name}"
+
+
+def _recalled(name: str) -> Rest | None:
+    client = jobs.bell.redis
+    try:
+        told: Any = json.loads(client.get(_rest_key(name)) or "null") if client else None
+        failures, until = told or (0, 0.0)
+        if type(failures) is int and type(until) is float and failures > 0:
+            return Rest(min(failures, 100), min(until, time.time() + LONGEST_REST), "session")
+    except (RedisError, OSError, ValueError, TypeError):
+        log.warning("bell unreachable", extra={"job": "rest"})
+    return None
+
+
+def _warn(name: str, rest: Rest) -> None:
+    """A relay in trouble is an administrator's business: mail waits, and a wrong password does not mend itself."""
+    level = logging.CRITICAL if rest.trouble == "sign-in" else logging.ERROR
+    facts = {"relay": name, "trouble": rest.trouble, "failures": rest.failures}
+    log.log(level, "relay rests", extra=facts | {"seconds": round(rest.until - time.time())})
+
+
+def _one(claim: work.Claim, relays: Relays) -> None:
     if claim.attempts > ATTEMPTS:
         _set_aside(claim, "poison")
         return
@@ -65,7 +160,7 @@ def _one(claim: work.Claim, relay: Relay) -> None:
                 return
             keys = open_mailbox(master(), claim.mailbox_id, WorkerJob("send", claim.mailbox_id))
             raw = messages.source(keys, leaving.message_id)
-        _attempt(claim, leaving, raw, relay)
+        _attempt(claim, leaving, raw, relays)
     except OperationalError:
         raise  # the database is away: the lease ends by itself, and what was handed over is flagged then
     except LeaseLost:
@@ -84,16 +179,16 @@ def _one(claim: work.Claim, relay: Relay) -> None:
         _put_off(claim)
 
 
-def _attempt(claim: work.Claim, leaving: outbox.Leaving, raw: bytes, relay: Relay) -> None:
+def _attempt(claim: work.Claim, leaving: outbox.Leaving, raw: bytes, relays: Relays) -> None:
     """One try with the relay. The rows say `handed` before the last dot is written, and the outcome after the reply."""
 
     def before_dot() -> None:
         with transaction(claim.mailbox_id):
             if not work.holds(claim):
                 raise LeaseLost("lease")
-            outbox.mark_handed(leaving, relay.accepted)
+            outbox.mark_handed(leaving, relays.accepted)
 
-    outcome = relay.send(leaving.envelope_from, tuple(leaving.recipients), raw, before_dot=before_dot)
+    outcome = relays.send(leaving.envelope_from, tuple(leaving.recipients), raw, before_dot=before_dot)
     with transaction(claim.mailbox_id):
         if not work.holds(claim):
             raise LeaseLost("lease")
@@ -106,6 +201,7 @@ def _attempt(claim: work.Claim, leaving: outbox.Leaving, raw: bytes, relay: Rela
             "mailbox": claim.mailbox_id,
             "item": claim.item_id,
             "recipients": len(outcome.recipients),
+            "relay": outcome.relay,
         },
     )
 

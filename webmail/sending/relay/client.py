@@ -1,14 +1,22 @@
 """Hand messages to the relay, many over one connection, and say for each recipient what became of it."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from webmail.sending.relay import content
 from webmail.sending.relay.connection import Connection, SessionError, Transcript
-from webmail.sending.relay.outcomes import Outcome, RecipientOutcome, Reply, after_dot, no_reply, refused
+from webmail.sending.relay.outcomes import (
+    Outcome,
+    RecipientOutcome,
+    Reply,
+    Trouble,
+    after_dot,
+    no_reply,
+    refused,
+)
 from webmail.sending.relay.settings import RelaySettings
 
 
@@ -45,6 +53,8 @@ class Relay:
         self._transcript = transcript
         self._connection: Connection | None = None
         self._needs_reset = False
+        self._handed = False
+        self._trouble: Trouble = ""
 
     def __enter__(self) -> Self:
         return self
@@ -110,6 +120,8 @@ class Relay:
     # --- one attempt -----------------------------------------------------------------------------------------------
 
     def _attempt(self, mail: _Mail, before_dot: Callable[[], None] | None) -> Outcome:
+        self._handed, self._trouble = False, ""
+        name = self.settings.name
         try:
             connection = self._open()
         except SessionError as error:
@@ -121,12 +133,13 @@ class Relay:
                 )
                 for one, _ in mail.paths
             )
-            return Outcome(gone, reached=False)
+            return Outcome(gone, reached=False, trouble=error.trouble, relay=name)
         results = dict(_beyond(connection, mail))
         paths = [pair for pair in mail.paths if pair[0] not in results]
         if paths:
             results |= self._transaction(connection, mail, paths, before_dot)
-        return Outcome(tuple(results[one] for one, _ in mail.paths))
+        told = tuple(results[one] for one, _ in mail.paths)
+        return Outcome(told, trouble=self._trouble, handed=self._handed, relay=name)
 
     def _open(self) -> Connection:
         connection = self._connection
@@ -172,13 +185,21 @@ class Relay:
                 raise SessionError("the relay's answer to DATA makes no sense")
             else:
                 results |= {one: refused(one, data, ours=True) for one in accepted}
+                self._blame(results[one] for one in accepted)
         except SessionError as error:
             self._drop()
+            self._trouble = "" if self._handed else "session"
             left = (one for one, _ in paths if one not in results)
             results |= {one: refused(one, no_reply(_told(error))) for one in left}
         if any(one.code == 421 for one in results.values()):
             self._drop()
+            self._trouble = "" if self._handed else "refusing"
         return results
+
+    def _blame(self, refusals: Iterable[RecipientOutcome]) -> None:
+        """Note that MAIL or DATA was refused for now, which is about this relay more than about anybody's address."""
+        if any(one.kind == "deferred" and one.code for one in refusals):
+            self._trouble = "refusing"
 
     def _envelope(
         self,
@@ -209,6 +230,7 @@ class Relay:
         self._needs_reset = True
         if not first.is_positive:
             results |= {one: refused(one, first, ours=True) for one, _ in paths}
+            self._blame(results.values())
             return ask.skip(len(paths))
         for number, (one, _) in enumerate(paths):
             reply = ask.next()
@@ -239,6 +261,7 @@ class Relay:
             # Some relays refuse in the middle of the content and close: their reason may still be readable.
             results |= {one: refused(one, self._last_words(connection)) for one in accepted}
             raise
+        self._handed = True
         if before_dot:
             self.accepted = tuple(accepted)
             before_dot()

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from webmail.sending.relay.outcomes import Reply, read_reply
+from webmail.sending.relay.outcomes import Reply, Trouble, read_reply
 from webmail.sending.relay.settings import RelaySettings
 
 Transcript = Callable[[str, str], None]
@@ -25,12 +25,16 @@ _MAX_LINE: Final = 4096
 _MAX_LINES: Final = 200
 
 
+HIDDEN: Final = "********"
+
+
 class SessionError(Exception):
     """The session is over. `reply` says why, in the relay's words where it used any."""
 
-    def __init__(self, why: str, reply: Reply | None = None) -> None:
+    def __init__(self, why: str, reply: Reply | None = None, *, trouble: Trouble = "session") -> None:
         super().__init__(why)
         self.reply = reply or Reply(0, "", why)
+        self.trouble = trouble
 
 
 class Connection:
@@ -40,6 +44,7 @@ class Connection:
         self._settings = settings
         self._transcript = transcript
         self._pending = b""
+        self._secrets = _spellings(settings.username, settings.password)
         self.capabilities: dict[str, str] = {}
         self.messages = 0
         self.used_at = time.monotonic()
@@ -58,18 +63,20 @@ class Connection:
         try:
             plain = socket.create_connection((settings.host, settings.port), settings.connect_timeout)
         except TimeoutError:
-            raise SessionError("the relay did not answer in time") from None
+            raise SessionError("the relay did not answer in time", trouble="connect") from None
         except OSError as error:
-            raise SessionError(f"could not connect to the relay ({_why(error)})") from None
+            raise SessionError(f"could not connect to the relay ({_why(error)})", trouble="connect") from None
         try:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             peer = plain.getpeername()[0]
             if settings.must_be_loopback and not ipaddress.ip_address(peer.partition("%")[0]).is_loopback:
-                raise SessionError("the relay is not on this host and the connection would not be encrypted")
+                raise SessionError(
+                    "the relay is not on this host and the connection would not be encrypted", trouble="tls"
+                )
             return self._secured(plain) if settings.security == "tls" else plain
         except OSError as error:
             plain.close()
-            raise SessionError(f"could not connect to the relay ({_why(error)})") from None
+            raise SessionError(f"could not connect to the relay ({_why(error)})", trouble="connect") from None
         except BaseException:
             plain.close()
             raise
@@ -80,9 +87,10 @@ class Connection:
             context = self._settings.tls_context()
             secured = context.wrap_socket(plain, server_hostname=self._settings.host)
         except ssl.SSLCertVerificationError as error:
-            raise SessionError(f"the relay's certificate is not valid ({error.verify_message})") from None
+            why = f"the relay's certificate is not valid ({error.verify_message})"
+            raise SessionError(why, trouble="tls") from None
         except (OSError, ValueError) as error:
-            raise SessionError(f"no secure connection to the relay ({_why(error)})") from None
+            raise SessionError(f"no secure connection to the relay ({_why(error)})", trouble="tls") from None
         self._remark(f"encrypted with {secured.version()}")
         return secured
 
@@ -122,42 +130,47 @@ class Connection:
 
     def _start_tls(self) -> None:
         if "STARTTLS" not in self.capabilities:
-            raise SessionError("the relay offers no STARTTLS")
+            raise SessionError("the relay offers no STARTTLS", trouble="tls")
         reply = self.ask("STARTTLS")
         if reply.code != 220:
-            raise SessionError("the relay refused STARTTLS", reply)
+            raise SessionError("the relay refused STARTTLS", reply, trouble="tls")
         if self._pending:
-            raise SessionError("the relay sent more than its answer to STARTTLS in clear")
+            # What came in clear may be anybody's, and would be taken for words that were said under TLS.
+            raise SessionError("the relay sent more than its answer to STARTTLS in clear", trouble="tls")
         self._socket = self._secured(self._socket)
 
     def _sign_in(self) -> None:
         if not isinstance(self._socket, ssl.SSLSocket):
-            raise SessionError("the connection is not encrypted, so the password was not sent")
+            raise SessionError("the connection is not encrypted, so the password was not sent", trouble="tls")
         offered = self.capabilities.get("AUTH", "").upper().split()
         user, password = (self._settings.username.encode(), self._settings.password.encode())
         if "PLAIN" in offered:
             token = base64.b64encode(b"\0" + user + b"\0" + password).decode()
             if len(token) <= 480:
-                reply = self.ask(f"AUTH PLAIN {token}", shown="AUTH PLAIN ***")
+                reply = self.ask(f"AUTH PLAIN {token}", shown=f"AUTH PLAIN {HIDDEN}")
             else:
                 reply = self.ask("AUTH PLAIN")
-                reply = self.ask(token, shown="AUTH ***") if reply.code == 334 else reply
+                reply = self.ask(token, shown=HIDDEN) if reply.code == 334 else reply
         elif "LOGIN" in offered:
             reply = self.ask("AUTH LOGIN")
             for secret in (user, password):
                 if reply.code == 334:
-                    reply = self.ask(base64.b64encode(secret).decode(), shown="AUTH ***")
+                    reply = self.ask(base64.b64encode(secret).decode(), shown=HIDDEN)
         else:
-            raise SessionError("the relay offers neither AUTH PLAIN nor AUTH LOGIN")
+            raise SessionError("the relay offers neither AUTH PLAIN nor AUTH LOGIN", trouble="sign-in")
         if reply.code != 235:
-            raise SessionError("the relay refused our sign-in", reply)
+            # 4xx is its trouble, for now; anything else is a sign-in that will not be right the next time either.
+            later = 400 <= reply.code < 500
+            raise SessionError(
+                "the relay refused our sign-in", reply, trouble="session" if later else "sign-in"
+            )
 
     # --- speaking --------------------------------------------------------------------------------------------------
 
     def ask(self, command: str, shown: str = "") -> Reply:
         """Send one command line (no line end) and read its reply; `shown` stands for it in the transcript."""
         self.say([command], shown)
-        return self.reply((shown or command).partition(" ")[0])
+        return self.reply("AUTH" if shown else command.partition(" ")[0])
 
     def say(self, commands: Iterable[str], shown: str = "") -> None:
         """Send command lines in one go."""
@@ -189,8 +202,8 @@ class Connection:
             if not found or (code and int(found[1]) != code) or (not found[2] and found[3]):
                 raise SessionError(f"the relay's answer to {to} makes no sense")
             code = int(found[1])
-            texts.append(found[3])
-            self._note("S", read_reply(code, [line]).text)
+            texts.append(self._without_secrets(found[3]))
+            self._note("S", read_reply(code, [line[: -len(found[3]) or None] + texts[-1]]).text)
             if found[2] != b"-":
                 self.used_at = time.monotonic()
                 return read_reply(code, texts)
@@ -216,6 +229,12 @@ class Connection:
             self._pending += got
         line, _, self._pending = self._pending.partition(b"\n")
         return line.removesuffix(b"\r")
+
+    def _without_secrets(self, said: bytes) -> bytes:
+        """Some relays repeat what they refuse, and what a relay says is kept and shown."""
+        for secret in self._secrets:
+            said = said.replace(secret, HIDDEN.encode())
+        return said
 
     def is_quiet(self) -> bool:
         """Whether the relay has neither spoken nor hung up since its last reply. Takes no time."""
@@ -243,6 +262,15 @@ class Connection:
 
     def _remark(self, line: str) -> None:
         self._note("-", line)
+
+
+def _spellings(user: str, password: str) -> tuple[bytes, ...]:
+    """A password in all the forms in which a sign-in holds it, longest first; one of three letters would hide plain words."""
+    if len(password) < 4:
+        return ()
+    name, secret = user.encode(), password.encode()
+    plain = base64.b64encode(b"\0" + name + b"\0" + secret)
+    return (plain, base64.b64encode(secret), secret)
 
 
 def _why(error: Exception) -> str:

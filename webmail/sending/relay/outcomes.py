@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Kind = Literal["sent", "deferred", "failed", "unknown"]
+Trouble = Literal["", "connect", "tls", "sign-in", "session", "refusing"]
+"""What kept a whole message from leaving: no connection, no TLS that we trust, a sign-in that is not taken, a session that broke
+before the relay took anything, or a relay that refuses every message for now."""
 
 MAX_REPLY: Final = 500  # characters of a reply that are kept
 
@@ -57,11 +60,16 @@ class Outcome:
     """What became of one message, recipient by recipient, in the order they were given.
 
     `reached` is False when no session could be opened (name, connection, TLS, sign-in): nothing of the message was seen
-    by the relay, and another relay may be tried at once.
+    by the relay, and another relay may be tried at once. `trouble` is what the relay itself had, not the message.
     """
 
     recipients: tuple[RecipientOutcome, ...]
     reached: bool = True
+    trouble: Trouble = ""
+    handed: bool = False
+    """Whether the last dot may have left: from then on no other relay may be tried."""
+    relay: str = ""
+    """The name of the relay that this is about."""
 
     def of(self, kind: Kind) -> tuple[str, ...]:
         """The addresses with that outcome."""

@@ -1,9 +1,10 @@
-"""Where the relay is and how it is spoken to, from one URL."""
+"""Where the relays are and how they are spoken to: one URL each."""
 
 import ipaddress
 import re
 import ssl
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -14,8 +15,27 @@ _SCHEMES: Final[dict[str, tuple[Security, int]]] = {
     "smtp+starttls": ("starttls", 587),
     "smtps": ("tls", 465),
 }
-_OPTIONS: Final = frozenset(("tls", "timeout", "max", "helo", "ca"))
+_OPTIONS: Final = frozenset(("tls", "timeout", "max", "helo", "ca", "weight", "name"))
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252}[A-Za-z0-9_])?")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
+_NEXT_URL = re.compile(r"\s*,\s*(?=[A-Za-z][A-Za-z0-9+.-]*://)")
+MOST_RELAYS: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """What a provider's own documentation says of its relays, so that only a host and a sign-in are left to tell."""
+
+    ports: Mapping[int, Security]
+    """The first one is taken where the URL names none."""
+    documented_at: str
+
+
+PRESETS: Final[Mapping[str, Preset]] = {
+    # Each customer has a server of its own there: there is no host name to preset.
+    "mailcheap": Preset({587: "starttls", 465: "tls"}, "https://www.mailcheap.co/help/clientconfig/"),
+}
+"""Schemes beside the generic ones: `mailcheap://user:password@host`. They need a sign-in, and know no way without TLS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +47,10 @@ class RelaySettings:
     security: Security
     username: str = ""
     password: str = field(default="", repr=False)
+    name: str = ""
+    """What it is called in logs, pages and replies; by `parse` its host and port where the URL names it nothing else."""
+    weight: int = 1
+    """How often it is chosen, beside others. 0: only when no other will do."""
     helo: str = ""
     """The name in EHLO; empty: the address literal of our end of the connection."""
     max_messages: int = 100
@@ -60,20 +84,23 @@ class RelaySettings:
 
         `smtp+starttls://user:password@host:587`: STARTTLS or nothing. `smtps://user:password@host:465`: TLS from the
         first octet. `smtp://127.0.0.1:2526`: plain, for a relay on this host; elsewhere only with `?tls=none`, and
-        never with a password. User and password are percent-encoded. Options: `timeout` (seconds for each step),
-        `max` (messages a connection), `helo`, `ca` (PEM file), `tls=none`.
+        never with a password. `mailcheap://user:password@host`: see PRESETS. User and password are percent-encoded.
+        Options: `timeout` (seconds for each step), `max` (messages a connection), `name`, `weight` (0 to 1000), `helo`,
+        `ca` (PEM file), `tls=none`.
         """
         try:
             parts = urlsplit(url.strip())
             port = parts.port
         except ValueError:
             raise ValueError("is not a URL") from None
-        if parts.scheme not in _SCHEMES:
-            raise ValueError("must begin with smtps://, smtp+starttls:// or smtp://")
-        security, default_port = _SCHEMES[parts.scheme]
         host = parts.hostname or ""
+        if parts.scheme not in _SCHEMES and parts.scheme not in PRESETS:
+            raise ValueError("must begin with smtps://, smtp+starttls://, smtp:// or mailcheap://")
         if not _is_host(host) or parts.path not in ("", "/") or parts.fragment or port == 0:
             raise ValueError("must be a scheme, a host and a port")
+        security, port = _way(parts.scheme, port)
+        if parts.scheme in PRESETS and not (parts.username and parts.password):
+            raise ValueError("needs a user name and a password")
         options = _options(parts.query)
         if "tls" in options and (options["tls"] != "none" or security != "none"):
             raise ValueError("tls can only be none, and only with smtp://")
@@ -84,10 +111,12 @@ class RelaySettings:
             )
         return cls(
             host=host,
-            port=port or default_port,
+            port=port,
             security=security,
             username=unquote(parts.username or ""),
             password=unquote(parts.password or ""),
+            name=_named(options.get("name", f"{host}:{port}"), "name" in options),
+            weight=int(_number(options, "weight", 1, 0, 1000)),
             helo=_helo(options.get("helo", "")),
             max_messages=int(_number(options, "max", 100, 1, 10_000)),
             ca_file=options.get("ca", ""),
@@ -98,11 +127,44 @@ class RelaySettings:
             final_timeout=_number(options, "timeout", 300.0, 0.1, 600.0),
         )
 
+    @classmethod
+    def parse_all(cls, urls: str) -> "tuple[RelaySettings, ...]":
+        """Read one URL or several with commas between them. Raises ValueError as `parse` does, saying which one it means."""
+        texts = _NEXT_URL.split(urls.strip().rstrip(","))
+        found = []
+        for number, url in enumerate(texts, 1):
+            try:
+                found.append(cls.parse(url))
+            except ValueError as error:
+                raise ValueError(f"{f'number {number} ' if len(texts) > 1 else ''}{error}") from None
+        if len(found) > MOST_RELAYS:
+            raise ValueError(f"names more than {MOST_RELAYS} relays")
+        if len({one.name for one in found}) != len(found):
+            raise ValueError("names two relays alike: tell them apart with ?name=")
+        return tuple(found)
+
+    @classmethod
+    def for_host(cls, urls: str, host_name: str) -> "tuple[RelaySettings, ...]":
+        """As `parse_all`: relays whose URL says no other name are greeted by `host_name`."""
+        return tuple(one if one.helo else replace(one, helo=host_name) for one in cls.parse_all(urls))
+
     def tls_context(self) -> ssl.SSLContext:
         """TLS 1.2 or later with the certificate and the host name checked. Raises OSError for a bad `ca_file`."""
         context = ssl.create_default_context(cafile=self.ca_file or None)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         return context
+
+
+def _way(scheme: str, port: int | None) -> tuple[Security, int]:
+    """TLS and port that a scheme stands for, with the port that the URL names."""
+    preset = PRESETS.get(scheme)
+    if preset is None:
+        security, default_port = _SCHEMES[scheme]
+        return security, port or default_port
+    port = port or next(iter(preset.ports))
+    if port not in preset.ports:
+        raise ValueError(f"has no such port: {scheme} has {' and '.join(map(str, preset.ports))}")
+    return preset.ports[port], port
 
 
 def is_loopback(host: str) -> bool:
@@ -128,7 +190,7 @@ def _options(query: str) -> dict[str, str]:
         raise ValueError("has options that cannot be read") from None
     options = dict(pairs)
     if len(options) != len(pairs) or not options.keys() <= _OPTIONS:
-        raise ValueError("knows the options tls, timeout, max, helo and ca, each once")
+        raise ValueError("knows the options tls, timeout, max, name, weight, helo and ca, each once")
     return options
 
 
@@ -144,4 +206,10 @@ def _number(options: dict[str, str], name: str, default: float, low: float, high
 def _helo(name: str) -> str:
     if name and not _HOST.fullmatch(name):
         raise ValueError("helo must be a host name")
+    return name
+
+
+def _named(name: str, chosen: bool) -> str:
+    if chosen and not _NAME.fullmatch(name):
+        raise ValueError("name must be 1 to 40 letters, digits, dots and dashes")
     return name
