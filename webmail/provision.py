@@ -29,6 +29,7 @@ _MODELS = (
     "webmail.mail.models",
     "webmail.mail.contact_models",
     "webmail.sending.models",
+    "webmail.sending.writing_models",
     "webmail.governance.models",
     "webmail.work",
 )

@@ -11,6 +11,7 @@ MAIL_TABLES = (
     "mailbox_key", "folder", "message", "message_source", "message_view", "message_index", "thread_reference", "draft",
     "draft_attachment", "submission", "delivery", "correspondent", "message_picture", "unsubscription", "invitation_answer", "report",
     "contact", "contact_handle", "contact_beginning", "contact_member", "sender_identity", "vacation", "vacation_answer",
+    "draft_upload", "draft_chunk", "kept_answer",
 )  # fmt: skip
 
 

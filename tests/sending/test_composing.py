@@ -695,7 +695,9 @@ def test_files_stand_beside_the_alternatives_and_pictures_below_them():
         ),
     )
     raw = build(composition)
-    assert len({re.search(rb"boundary=.*", line)[0] for line in raw.split(b"\r\n") if b"boundary=" in line}) == 3
+    assert (
+        len({re.search(rb"boundary=.*", line)[0] for line in raw.split(b"\r\n") if b"boundary=" in line}) == 3
+    )
     message = parsed(raw)
     assert message.get_content_type() == "multipart/mixed"
     body, notes, other = message.iter_parts()
@@ -711,7 +713,12 @@ def test_files_stand_beside_the_alternatives_and_pictures_below_them():
     assert re.fullmatch(r"[0-9a-f]{24}@mtumail\.test", told)
     assert f'<img src="cid:{told}" alt="a well">' in page.get_content()
     assert "![no](notes.txt)" in page.get_content()
-    assert set(picture.keys()) == {"Content-Type", "Content-Transfer-Encoding", "Content-ID", "Content-Disposition"}
+    assert set(picture.keys()) == {
+        "Content-Type",
+        "Content-Transfer-Encoding",
+        "Content-ID",
+        "Content-Disposition",
+    }
 
 
 def test_text_without_formatting_never_becomes_html():
@@ -762,7 +769,9 @@ def test_quotes_are_trimmed_to_what_the_last_author_wrote():
     assert trimmed(trimmed(LONG_QUOTE)) == trimmed(LONG_QUOTE)
 
 
-@pytest.mark.parametrize("body", ["", "No quote.\n\n-- \nAnn", "> one\n> two\n>\n> three", "> > only deeper\n> > lines"])
+@pytest.mark.parametrize(
+    "body", ["", "No quote.\n\n-- \nAnn", "> one\n> two\n>\n> three", "> > only deeper\n> > lines"]
+)
 def test_what_has_nothing_to_trim_stays_to_the_letter(body):
     assert trimmed(body) == body
 
@@ -800,6 +809,12 @@ def test_what_others_wrote_reminds_nobody(body):
 
 def test_a_slip_of_the_finger_is_one_letter():
     known = "carla@example.org"
-    assert all(is_slip_of(slip, known) for slip in ("carla@exmple.org", "carlo@example.org", "calra@example.org", "CARLAS@example.org"))
-    assert not any(is_slip_of(other, known) for other in (known, "Carla@Example.org", "dmitri@example.org", "crl@example.org"))
+    assert all(
+        is_slip_of(slip, known)
+        for slip in ("carla@exmple.org", "carlo@example.org", "calra@example.org", "CARLAS@example.org")
+    )
+    assert not any(
+        is_slip_of(other, known)
+        for other in (known, "Carla@Example.org", "dmitri@example.org", "crl@example.org")
+    )
     assert not is_slip_of("team1@example.org", "team2@example.org")

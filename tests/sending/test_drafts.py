@@ -237,7 +237,11 @@ def test_answers_are_kept_changed_and_removed(opened, ann, ben, superuser):
         second, "Thank you", "Many."
     )
     for row in superuser.execute(text("SELECT name, words FROM kept_answer")):
-        assert not any(clear in bytes(value).lower() for value in row for clear in (b"canary", b"thank", b"many", b"sorry"))
+        assert not any(
+            clear in bytes(value).lower()
+            for value in row
+            for clear in (b"canary", b"thank", b"many", b"sorry")
+        )
     assert opened(ben, answers_kept.names) == []
     for call in (
         lambda keys: answers_kept.load(keys, first),

@@ -51,7 +51,7 @@ ENDPOINTS = {
     "accounts.create_mailbox": "/welcome",
     "settings.save": "/settings",
 }
-OUR_SCRIPTS = [f"/static/{name}" for name in ("vendor/htmx-4.0.1/htmx.min.js", "app.js", "keys.js")]
+OUR_SCRIPTS = [f"/static/{name}" for name in ("vendor/htmx-4.0.1/htmx.min.js", "app.js", "keys.js", "compose.js")]
 MINE = sorted(p for p in TEMPLATES.rglob("*.html") if "auth" not in p.parts)
 PARTIALS = [p for p in MINE if p.name.startswith("_")]
 
@@ -349,7 +349,7 @@ def test_only_one_script_of_others_and_only_ours_else() -> None:
         if p.is_file() and p.suffix not in {".br", ".gz"}
     }
     licence = "vendor/htmx-4.0.1/LICENSE"
-    assert kept == {"app.css", "app.js", "keys.js", "vendor/htmx-4.0.1/htmx.min.js", licence}
+    assert kept == {"app.css", "app.js", "keys.js", "compose.js", "vendor/htmx-4.0.1/htmx.min.js", licence}
 
 
 def test_the_script_says_in_english_what_the_page_says_in_other_languages() -> None:

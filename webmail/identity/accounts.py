@@ -58,7 +58,9 @@ _VIEWER = """
 
 
 def _preferences(count: int, density: str, reading: str, more: Mapping[str, Any]) -> Preferences:
-    chosen = {name: more[name] for name in ("links", "conversations", "pictures") if name in more}
+    chosen = {name: more[name] for name in _STORED if name in more}
+    if "undo" in chosen:
+        chosen["undo"] = int(chosen["undo"])
     keys = tuple(sorted((str(act), str(key)) for act, key in more.get("keys", {}).items()))
     return Preferences(count, density, reading, **chosen, keys=keys)
 
@@ -100,7 +102,11 @@ _CHOICES = {
     "links": ("short", "full"),
     "conversations": ("threads", "flat"),
     "pictures": ("ask", "always"),
+    "reminders": ("on", "off"),
+    "undo": ("0", "5", "10", "20", "30"),
 }
+_STORED = ("links", "conversations", "pictures", "reminders", "undo")
+"""Choices that are kept together in one column."""
 
 
 def prefer(account_id: int, choices: Mapping[str, str], keys: Mapping[str, str] | None = None) -> None:
@@ -114,9 +120,7 @@ def prefer(account_id: int, choices: Mapping[str, str], keys: Mapping[str, str] 
     values: dict[str, Any] = {column: choices[name] for name, column in columns.items() if name in choices}
     if "rows" in choices:
         values["rows_preference"] = int(choices["rows"])
-    more: dict[str, Any] = {
-        name: choices[name] for name in ("links", "conversations", "pictures") if name in choices
-    }
+    more: dict[str, Any] = {name: choices[name] for name in _STORED if name in choices}
     if keys is not None:
         more["keys"] = dict(keys)
     if more:

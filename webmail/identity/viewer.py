@@ -18,6 +18,10 @@ class Preferences:
     """"threads": a message with the others of its conversation; "flat": each by itself."""
     pictures: str = "ask"
     """"ask": remote pictures wait for consent, for each message or sender; "always": fetched when a message is opened."""
+    reminders: str = "on"
+    """"on": what may have been forgotten is said before a message leaves; "off": it leaves at once."""
+    undo: int | None = None
+    """Seconds that a message waits after Send, so that it can be undone; None is what this installation does."""
     keys: tuple[tuple[str, str], ...] = ()
     """Keyboard shortcuts, action to key; empty where they are off."""
 

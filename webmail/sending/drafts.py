@@ -17,6 +17,7 @@ from webmail.mail.folders import Kind
 from webmail.mail.mailboxes import refuse_when_full
 from webmail.mail.models import Message
 from webmail.sending.models import Draft, DraftAttachment
+from webmail.sending.writing_models import DraftUpload
 
 MAX_ATTACHMENTS = 50
 
@@ -35,6 +36,12 @@ class Fields:
     in_reply_to: str | None = None
     """The answered message's id, kept here so that the answer finds its thread when that message is gone."""
     references: tuple[str, ...] = ()
+    formatted: bool = False
+    """It goes out as HTML, too, with the little formatting of `webmail.mail.markup`."""
+    identity: int | None = None
+    """The name and address that it is sent under, as `webmail.mail.identities` numbers them; None is the default."""
+    reply_to: str = ""
+    """Where answers go, if elsewhere: of that identity."""
 
     @property
     def is_empty(self) -> bool:
@@ -110,7 +117,7 @@ def create(
     db.session.execute(
         insert(Draft), {"mailbox_id": keys.mailbox_id, "message_id": message_id, "sealed": sealed}
     )
-    _measure(keys, message_id)
+    measure(keys, message_id)
     return load(keys, message_id)
 
 
@@ -166,12 +173,15 @@ def save(
     summary = _summary(author, fields).seal(content_key, keys.mailbox_id, message_id)
     touch = update(Message).where(Message.mailbox_id == keys.mailbox_id, Message.message_id == message_id)
     db.session.execute(touch.values(summary=summary, received_at=func.now()))
-    _measure(keys, message_id)
+    measure(keys, message_id)
     return load(keys, message_id)
 
 
-def attach(keys: MailboxKeys, message_id: int, uploads: Iterable[Upload], limit_bytes: int) -> None:
-    """Attach files to a draft. Raises Refused past `limit_bytes` in all, past 50 files, or past the quota; then none is."""
+def attach(
+    keys: MailboxKeys, message_id: int, uploads: Iterable[Upload], limit_bytes: int
+) -> tuple[int, ...]:
+    """Attach files to a draft; their numbers. Raises Refused past `limit_bytes` in all, past 50 files, or past the quota: then
+    none is."""
     content_key = messages.content_key(keys, message_id)
     there = list(_attached(keys, message_id, content_key))
     number = max((item.number for item in there), default=0)
@@ -193,19 +203,21 @@ def attach(keys: MailboxKeys, message_id: int, uploads: Iterable[Upload], limit_
                 "sealed": seal(content_key, upload.content, _file_place(keys, message_id, number, "sealed")),
             }
         )
-    _refuse_too_much(len(there) + len(rows), total, limit_bytes, number)
+    refuse_too_much(len(there) + len(rows), total, limit_bytes, number)
     if rows:
         refuse_when_full(keys.mailbox_id, total - held)
         db.session.execute(insert(DraftAttachment), rows)
-        _measure(keys, message_id)
+        measure(keys, message_id)
+    return tuple(range(number - len(rows) + 1, number + 1))
 
 
 def may_attach(uploads: Sequence[Upload], limit_bytes: int) -> None:
     """Raise Refused where `attach` would, for a draft that has no files yet."""
-    _refuse_too_much(len(uploads), sum(len(item.content) for item in uploads), limit_bytes, len(uploads))
+    refuse_too_much(len(uploads), sum(len(item.content) for item in uploads), limit_bytes)
 
 
-def _refuse_too_much(count: int, total: int, limit_bytes: int, number: int) -> None:
+def refuse_too_much(count: int, total: int, limit_bytes: int, number: int = 0) -> None:
+    """Raise Refused for more files, or more bytes in them, than one message carries; `number` is the last that was given."""
     if total > limit_bytes:
         raise Refused(f"The files are {total / 1e6:.1f} MB together; {limit_bytes / 1e6:.1f} MB may leave.")
     if count > MAX_ATTACHMENTS or number > 100:
@@ -216,7 +228,10 @@ def detach(keys: MailboxKeys, message_id: int, numbers: Sequence[int]) -> None:
     """Take files off a draft."""
     mine = (DraftAttachment.mailbox_id == keys.mailbox_id, DraftAttachment.message_id == message_id)
     db.session.execute(delete(DraftAttachment).where(*mine, DraftAttachment.number.in_(numbers)))
-    _measure(keys, message_id)
+    # Forgotten with the file: the same file may be attached anew.
+    upload = (DraftUpload.mailbox_id == keys.mailbox_id, DraftUpload.message_id == message_id)
+    db.session.execute(delete(DraftUpload).where(*upload, DraftUpload.number.in_(numbers)))
+    measure(keys, message_id)
 
 
 def files(keys: MailboxKeys, message_id: int) -> list[Upload]:
@@ -267,15 +282,25 @@ def _content_type(told: str) -> str:
     return told if told.isascii() and told.isprintable() and told else "application/octet-stream"
 
 
-def _measure(keys: MailboxKeys, message_id: int) -> None:
-    """Write down how many files a draft has, and what it takes of its mailbox's quota: without that, drafts are space for free."""
+def measure(keys: MailboxKeys, message_id: int) -> None:
+    """Write down how many files a draft has, and what it takes of its mailbox's quota: without that, drafts are space for free.
+
+    Files that are on their way count with what has come of them.
+    """
     mine = (DraftAttachment.mailbox_id == keys.mailbox_id, DraftAttachment.message_id == message_id)
     draft = (Draft.mailbox_id == keys.mailbox_id, Draft.message_id == message_id)
     count = select(func.count()).where(*mine).scalar_subquery()
     held = select(func.coalesce(func.sum(DraftAttachment.size_bytes), 0)).where(*mine).scalar_subquery()
+    coming = select(func.coalesce(func.sum(DraftUpload.received_bytes), 0)).where(
+        DraftUpload.mailbox_id == keys.mailbox_id,
+        DraftUpload.message_id == message_id,
+        DraftUpload.number.is_(None),
+    )
     typed = select(func.octet_length(Draft.sealed)).where(*draft).scalar_subquery()
     touch = update(Message).where(Message.mailbox_id == keys.mailbox_id, Message.message_id == message_id)
-    touch = touch.where(Message.state == "draft").values(attachments=count, size_bytes=typed + held)
+    touch = touch.where(Message.state == "draft").values(
+        attachments=count, size_bytes=typed + held + coming.scalar_subquery()
+    )
     db.session.execute(touch.execution_options(synchronize_session=False))
 
 

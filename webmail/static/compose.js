@@ -75,8 +75,7 @@ const attach = async file => {
     await send(file, say);
     say(words()[4]);
     await list();
-    await pause(4e3);
-    p.remove();
+    setTimeout(() => p.remove(), 4e3);
   } catch (problem) {
     const told = problem.json ? await problem.json().catch(() => ({})) : {};
     p.role = "alert";
@@ -91,6 +90,7 @@ on("change", async e => {
   t.files = rest.files;
   pending += large.length;
   for (const file of large) await attach(file), pending--;
+  if (!pending) $("#late")?.remove();
 });
 on("submit", e => {
   if (!pending || e.target != form() || e.submitter?.name == "discard") return;
@@ -109,7 +109,7 @@ const shut = () => {
   clearTimeout(timer);
   box?.remove();
   if (field) field.ariaExpanded = "false", field.removeAttribute("aria-activedescendant");
-  box = at = 0;
+  box = at = null;
 };
 const take = option => {
   const v = field.value;

@@ -66,9 +66,7 @@ def before_sending(keys: MailboxKeys, draft: drafts.Opened) -> list[Reminder]:
 
 def _strangers(keys: MailboxKeys, people: Sequence[Address]) -> list[Address]:
     known = correspondents.known_all(keys, [person.email for person in people])
-    return [
-        person for person, one in zip(people, known, strict=True) if one.sent == 0 and one.received == 0
-    ]
+    return [person for person, one in zip(people, known, strict=True) if one.sent == 0 and one.received == 0]
 
 
 def _slips(keys: MailboxKeys, people: Sequence[Address]) -> list[Reminder]:

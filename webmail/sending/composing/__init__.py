@@ -14,6 +14,7 @@ from webmail.sending.composing.answers import (
 )
 from webmail.sending.composing.fields import CompositionError
 from webmail.sending.composing.message import (
+    PICTURE_TYPES,
     Attachment,
     Composition,
     build,
@@ -21,8 +22,12 @@ from webmail.sending.composing.message import (
     needs_smtputf8,
     new_message_id,
 )
+from webmail.sending.composing.quoting import inserted, trimmed
+from webmail.sending.composing.reminding import MANY_RECIPIENTS, is_slip_of, speaks_of_files
 
 __all__ = [
+    "MANY_RECIPIENTS",
+    "PICTURE_TYPES",
     "Answer",
     "Attachment",
     "Composition",
@@ -32,9 +37,13 @@ __all__ = [
     "build",
     "envelope_recipients",
     "forward",
+    "inserted",
+    "is_slip_of",
     "needs_smtputf8",
     "new_message_id",
     "prefixed",
     "reply",
     "reply_all",
+    "speaks_of_files",
+    "trimmed",
 ]

@@ -164,14 +164,15 @@ def is_message_id(text: str) -> bool:
     return _MSG_ID_OTHERS.fullmatch(text) is not None
 
 
-def disposition(file_name: str) -> str:
-    """Content-Disposition of an attachment, with CRLF. Names that are not short plain ASCII by RFC 2231 section 4.1."""
+def disposition(file_name: str, kind: str = "attachment") -> str:
+    """Content-Disposition of a file ("attachment" or "inline"), with CRLF. Names that are not short plain ASCII go by RFC 2231
+    section 4.1."""
     name = checked("attachment", file_name, MAX_FILE_NAME)
     if not name.strip(". ") or "/" in name or "\\" in name or _BIDI.search(name):
         raise CompositionError("attachment", "bad-name")
     if name.isascii() and len(name) <= 55 and "=?" not in name:
         escaped = name.replace('"', '\\"')
-        return f'Content-Disposition: attachment;\r\n filename="{escaped}"\r\n'
+        return f'Content-Disposition: {kind};\r\n filename="{escaped}"\r\n'
     pieces, current = [], ""
     for unit in re.findall(r"%..|[^%]", "utf-8''" + quote(name.encode("utf-8"), safe="!#$&+.^_`|~-")):
         if len(current) + len(unit) > 58:
@@ -180,6 +181,6 @@ def disposition(file_name: str) -> str:
         current += unit
     pieces.append(current)
     if len(pieces) == 1:
-        return f"Content-Disposition: attachment;\r\n filename*={pieces[0]}\r\n"
+        return f"Content-Disposition: {kind};\r\n filename*={pieces[0]}\r\n"
     numbered = ";\r\n".join(f" filename*{number}*={piece}" for number, piece in enumerate(pieces))
-    return f"Content-Disposition: attachment;\r\n{numbered}\r\n"
+    return f"Content-Disposition: {kind};\r\n{numbered}\r\n"

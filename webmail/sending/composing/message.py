@@ -11,7 +11,7 @@ from datetime import datetime
 from email.utils import format_datetime
 from typing import Final
 
-from webmail.mail import text
+from webmail.mail import markup, text
 from webmail.mail.addresses import Address
 from webmail.sending.composing import fields
 from webmail.sending.composing.fields import CompositionError
@@ -21,6 +21,8 @@ _TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{
 _FALLBACK_TYPE: Final = "application/octet-stream"
 # Everything but tab and line feed; a body is normalised before.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+PICTURE_TYPES: Final = frozenset(("image/gif", "image/jpeg", "image/png", "image/webp"))
+"""What a formatted body can show; anything else that it names stays a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,10 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Composition:
-    """A message as its author means it. `body` is plain text, `date` aware, `message_id` at the sender's domain."""
+    """A message as its author means it. `body` is plain text, `date` aware, `message_id` at the sender's domain.
+
+    `formatted`: the body goes out as HTML, too, with the little formatting of `webmail.mail.markup`, beside the text as typed.
+    """
 
     sender: Address
     subject: str
@@ -47,6 +52,8 @@ class Composition:
     attachments: tuple[Attachment, ...] = ()
     in_reply_to: str | None = None
     references: tuple[str, ...] = ()
+    formatted: bool = False
+    reply_to: tuple[Address, ...] = ()
 
 
 def new_message_id(domain: str) -> str:
@@ -72,20 +79,49 @@ def build(composition: Composition) -> bytes:
     Raises CompositionError, naming the field, for whatever could add a header, hide a name or not arrive as written.
     """
     head = "".join(_header(composition))
-    body_head, body = _body(composition.body)
+    body, files = _written(composition)
     # Never sent, and still checked: a bad Bcc must be said before the message is queued.
     fields.addresses("Bcc", composition.bcc)
-    if not composition.attachments:
-        raw = f"{head}{body_head}\r\n".encode() + body
-    else:
-        parts = [body_head.encode() + b"\r\n" + body, *map(_attached, composition.attachments)]
-        boundary = _boundary(composition.message_id, parts)
-        line = b"--" + boundary.encode()
-        content_type = f'Content-Type: multipart/mixed;\r\n boundary="{boundary}"\r\n\r\n'
-        inside = b"".join(line + b"\r\n" + part + b"\r\n" for part in parts)
-        raw = (head + content_type).encode() + inside + line + b"--\r\n"
+    if files:
+        body = _multipart("mixed", composition.message_id, [body, *map(_attached, files)])
+    raw = head.encode() + body
     refuse_unclean(raw)
     return raw
+
+
+def _written(composition: Composition) -> tuple[bytes, list[Attachment]]:
+    """The body as a part, and the files that are not pictures in it."""
+    plain = _text_part("plain; format=flowed", _typed(composition.body, flowed=True))
+    if not composition.formatted:
+        return plain, list(composition.attachments)
+    named = markup.pictures(composition.body)
+    shown: dict[str, Attachment] = {}
+    files = []
+    for item in composition.attachments:
+        is_picture = item.content_type.partition(";")[0].strip().lower() in PICTURE_TYPES
+        if is_picture and item.name in named and item.name not in shown:
+            shown[item.name] = item
+        else:
+            files.append(item)
+    ids = {name: _content_id(composition.message_id, number) for number, name in enumerate(shown, 1)}
+    body = markup.to_html(_typed(composition.body), {name: f"cid:{told}" for name, told in ids.items()})
+    page = _text_part("html", f"<!DOCTYPE html>\n<html>\n<body>\n{body}\n</body>\n</html>")
+    if shown:
+        pictures = [_attached(item, ids[name]) for name, item in shown.items()]
+        page = _multipart("related", composition.message_id, [page, *pictures])
+    return _multipart("alternative", composition.message_id, [plain, page]), files
+
+
+def _content_id(message_id: str, number: int) -> str:
+    """An id of a picture in a message (RFC 2392): from the Message-ID, so that the same composition has the same bytes."""
+    return f"{hashlib.sha256(f'{number} {message_id}'.encode()).hexdigest()[:24]}@{message_id[1:-1].rpartition('@')[2]}"
+
+
+def _multipart(kind: str, message_id: str, parts: Sequence[bytes]) -> bytes:
+    boundary = _boundary(message_id, parts)
+    line = b"--" + boundary.encode()
+    head = f'Content-Type: multipart/{kind};\r\n boundary="{boundary}"\r\n\r\n'
+    return head.encode() + b"".join(line + b"\r\n" + part + b"\r\n" for part in parts) + line + b"--\r\n"
 
 
 def _header(composition: Composition) -> list[str]:
@@ -98,6 +134,8 @@ def _header(composition: Composition) -> list[str]:
     ]
     if composition.cc:
         lines.append(fields.addresses("Cc", composition.cc))
+    if composition.reply_to:
+        lines.append(fields.addresses("Reply-To", composition.reply_to))
     lines.append(fields.unstructured("Subject", composition.subject))
     lines.append(fields.own_message_id(composition.message_id, composition.sender.domain))
     if composition.in_reply_to is not None:
@@ -108,13 +146,18 @@ def _header(composition: Composition) -> list[str]:
     return lines
 
 
-def _body(body: str) -> tuple[str, bytes]:
-    """(header, content) of the text: 7bit when it is ASCII and its lines fit, else UTF-8 as quoted-printable."""
-    body = body.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n")
+def _typed(body: str, *, flowed: bool = False) -> str:
+    """The text with the line ends that there are here. Raises CompositionError for what must not leave."""
+    body = body.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n").rstrip()
     if _CONTROLS.search(body):
         raise CompositionError("body", "control")
+    return text.flow(body) if flowed else body
+
+
+def _text_part(kind: str, body: str) -> bytes:
+    """A part of text: 7bit when it is ASCII and its lines fit, else UTF-8 as quoted-printable."""
     try:
-        data = (text.flow(body.rstrip()) + "\n").encode("utf-8")
+        data = f"{body}\n".encode()
     except UnicodeEncodeError:
         raise CompositionError("body", "surrogate") from None
     charset, encoding = ("us-ascii", "7bit") if data.isascii() else ("utf-8", "quoted-printable")
@@ -122,18 +165,18 @@ def _body(body: str) -> tuple[str, bytes]:
         encoding = "quoted-printable"
     if encoding == "quoted-printable":
         data = quopri.encodestring(data)
-    head = (
-        f"Content-Type: text/plain; charset={charset}; format=flowed\r\n"
-        f"Content-Transfer-Encoding: {encoding}\r\n"
-    )
-    return head, data.replace(b"\n", b"\r\n")
+    name, _, more = kind.partition("; ")
+    told = f"Content-Type: text/{name}; charset={charset}{'; ' if more else ''}{more}\r\n"
+    head = f"{told}Content-Transfer-Encoding: {encoding}\r\n\r\n"
+    return head.encode() + data.replace(b"\n", b"\r\n")
 
 
-def _attached(item: Attachment) -> bytes:
+def _attached(item: Attachment, content_id: str = "") -> bytes:
+    """A file as a part; with a `content_id`, as a picture that the body shows."""
     content_type = item.content_type.partition(";")[0].strip().lower()
     if any(character in item.content_type for character in "\r\n\0"):
         raise CompositionError("attachment", "control")
-    named = fields.disposition(item.name)
+    named = fields.disposition(item.name, "inline" if content_id else "attachment")
     if not _TYPE.fullmatch(content_type) or content_type.startswith("multipart/"):
         content_type = _FALLBACK_TYPE
     if content_type.startswith("message/"):
@@ -144,6 +187,8 @@ def _attached(item: Attachment) -> bytes:
         content_type = _FALLBACK_TYPE
     if content_type.startswith("text/") and _is_utf8(item.content):
         content_type += "; charset=utf-8"
+    if content_id:
+        named = f"Content-ID: <{content_id}>\r\n{named}"
     head = f"Content-Type: {content_type}\r\nContent-Transfer-Encoding: base64\r\n{named}\r\n"
     return head.encode() + base64.encodebytes(item.content).rstrip().replace(b"\n", b"\r\n")
 

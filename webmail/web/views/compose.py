@@ -1,81 +1,48 @@
 """Writing: `/compose`. One form for a new message, an answer and a draft; saving, attaching and sending are its buttons."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
-from flask import Blueprint, g, jsonify, redirect, request, url_for
+from flask import g, jsonify, redirect, request, url_for
 from flask_babel import format_datetime
-from flask_wtf import FlaskForm
-from werkzeug.datastructures import FileStorage
 from werkzeug.wrappers import Response as BaseResponse
-from wtforms import HiddenField, IntegerField, StringField, TextAreaField, validators
 
-from webmail.db import new_id, read_id, show_id
+from webmail.db import read_id, show_id
 from webmail.errors import Conflict, Refused
 from webmail.keys import MailboxKeys
-from webmail.mail import folders
+from webmail.mail import contacts
 from webmail.mail.folders import Kind
-from webmail.sending import drafts, submitting
-from webmail.sending.composing import CompositionError
-from webmail.sending.drafts import Fields, Upload
+from webmail.sending import answers_kept, drafts, submitting
+from webmail.sending.composing import CompositionError, inserted, trimmed
+from webmail.sending.drafts import Fields
+from webmail.web import composer, reminders
 from webmail.web.access import requires
-from webmail.web.beginnings import author, from_link, limit, pass_on, reply_to, with_its_files
-from webmail.web.htmx import render
+from webmail.web.beginnings import (
+    from_link,
+    limit,
+    pass_on,
+    reply_to,
+    sender,
+    signature,
+    signed,
+    take,
+    with_file,
+    with_its_files,
+)
+from webmail.web.composer import Around, around, blueprint, path_of, show, whole
+from webmail.web.posted import ComposeForm, Posted, number, read
 from webmail.web.unsendable import address_errors, unsendable
-from webmail.web.viewing import Notice, is_looked_at, leave, left, own_mail, page
+from webmail.web.viewing import Notice, is_looked_at, leave, left, own_mail
+from webmail.web.views import kept_answers, suggestions, uploads
 from webmail.web.words import gettext as _
 
-blueprint = Blueprint("compose", __name__)
+# Imported: their routes are on it.
+assert {kept_answers.blueprint, suggestions.blueprint, uploads.blueprint} == {blueprint}
 
 
-class ComposeForm(FlaskForm):  # type: ignore[misc]
-    """What the composer sends. CSRF is checked for every unsafe request at once, in `web.security`."""
-
-    class Meta:
-        csrf = False
-
-    to = StringField(validators=[validators.Length(max=20_000)])
-    cc = StringField(validators=[validators.Length(max=20_000)])
-    bcc = StringField(validators=[validators.Length(max=20_000)])
-    subject = StringField(validators=[validators.Length(max=2_000)])
-    body = TextAreaField(validators=[validators.Length(max=1_000_000)])
-    draft_id = HiddenField()
-    revision = IntegerField(validators=[validators.Optional(), validators.NumberRange(0, 2_000_000_000)])
-    reply = HiddenField()
-    forward = HiddenField()
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """The fields as the template shows them."""
-
-    to: str
-    cc: str
-    bcc: str
-    subject: str
-    body: str
-    errors: dict[str, list[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Posted:
-    """What one press of a button brought. Revision 0: the id was given out with an empty form, and nothing is saved under it."""
-
-    fields: Fields
-    draft_id: int | None
-    revision: int
-    uploads: Sequence[Upload]
-
-
-@dataclass(frozen=True, slots=True)
-class FileLine:
-    """A file that is attached to the draft."""
-
-    number: int
-    name: str
-    size: int
+_STEPS = frozenset(("attach", "remove", "take", "less", "insert"))
+"""Buttons whose effect is seen in the form: nothing more needs to be said."""
 
 
 @blueprint.get("/compose", endpoint="new")
@@ -85,35 +52,33 @@ def new() -> BaseResponse:
     args = request.args
     draft, notice = None, None
     with own_mail() as keys:
-        counts = folders.counts(keys.mailbox_id)
         if args.get("draft"):
             draft = drafts.load(keys, read_id(args["draft"]))
             fields = draft.fields
         elif args.get("reply"):
             fields = reply_to(keys, read_id(args["reply"]), everybody=bool(args.get("all")))
         elif args.get("forward"):
-            fields = pass_on(keys, read_id(args["forward"]))
+            fields = signed(pass_on(keys, read_id(args["forward"])), sender(keys))
             try:
                 draft = with_its_files(keys, fields) if is_looked_at() else None
             except Refused:
                 notice = Notice("alert", _("Its files are too large to pass on; only its text is here."))
         elif args.get("mailto"):
-            fields = from_link(args["mailto"])
+            fields = signed(from_link(args["mailto"]), sender(keys))
         else:
-            fields = Fields(to=args.get("to", "")[:2000])
-    return _composer(counts, fields, draft, notice=notice or left())
+            fields = signed(Fields(to=args.get("to", "")[:2000]), sender(keys))
+        found = around(keys, fields, draft)
+    return show(found, fields, draft, notice=notice or left())
 
 
 @blueprint.post("/compose", endpoint="submit")
 @requires("mail")
 def submit() -> BaseResponse:
-    """Save first, whatever was pressed; then attach, remove, discard, or send."""
+    """Save first, whatever was pressed; then attach, remove, preview, discard, or send."""
+    if "attach" in request.args:
+        return _begin_with(request.args["attach"])
     form = ComposeForm()
-    to, cc, bcc, subject, body = (
-        field.data or "" for field in (form.to, form.cc, form.bcc, form.subject, form.body)
-    )
-    fields = Fields(to, cc, bcc, subject, body, _number(form.reply.data), _number(form.forward.data))
-    posted = Posted(fields, _number(form.draft_id.data), form.revision.data or 0, _uploads())
+    posted = read(form)
     if not form.validate():
         return _again(
             posted, {name: [str(item) for item in texts] for name, texts in form.errors.items()}, None
@@ -124,64 +89,120 @@ def submit() -> BaseResponse:
         if "send" in request.form:
             return _send(posted)
         with own_mail() as keys:
+            posted = _reworded(keys, posted)
             draft = _write(keys, posted)
+            found = around(keys, draft.fields, draft) if "preview" in request.form else None
     except Conflict:
         return _conflict(posted)
     except Refused as refusal:
         return _kept(posted, {"body": [str(refusal)]})
-    if "attach" in request.form or "remove" in request.form:
-        return redirect(url_for("compose.new", draft=show_id(draft.message_id)), 303)
+    if found is not None:
+        return show(found, posted.fields, draft, preview=composer.previewed(posted.fields))
     if request.accept_mimetypes.best == "application/json":
         return jsonify(
             draft_id=show_id(draft.message_id), revision=draft.revision, saved_at=_clock(draft.saved_at)
         )
-    leave(word="saved")
-    return redirect(url_for("compose.new", draft=show_id(draft.message_id)), 303)
+    if not _STEPS & request.form.keys():
+        leave(word="saved")
+    return redirect(path_of(draft.message_id), 303)
+
+
+def _begin_with(ref: str) -> BaseResponse:
+    """A new draft with a file of an opened message."""
+    with own_mail() as keys:
+        draft = with_file(keys, ref)
+    return redirect(path_of(draft.message_id), 303)
+
+
+def _reworded(keys: MailboxKeys, posted: Posted) -> Posted:
+    """The text as a button changes it: with a kept answer, or with less of what is quoted."""
+    body = posted.fields.body
+    if "insert" in request.form and request.form.get("template"):
+        body = inserted(body, answers_kept.load(keys, read_id(request.form["template"])).words)
+    elif "less" in request.form:
+        body = trimmed(body.replace("\r\n", "\n"))
+    before = number(request.form.get("was"))
+    if request.accept_mimetypes.best != "application/json" and before != posted.fields.identity:
+        body = _signed_anew(keys, body.replace("\r\n", "\n"), before, posted.fields.identity)
+    return replace(posted, fields=replace(posted.fields, body=body))
+
+
+def _signed_anew(keys: MailboxKeys, body: str, before: int | None, now: int | None) -> str:
+    """The text under the signature of another name, if it still ends in that of the one before."""
+    old = signature(sender(keys, before)).strip("\n")
+    kept = body.rstrip().removesuffix(old.rstrip()) if old else body.rstrip()
+    if old and kept == body.rstrip():
+        return body
+    return kept.rstrip() + (signature(sender(keys, now)) or "\n")
 
 
 def _write(keys: MailboxKeys, posted: Posted, *, with_files: bool = True) -> drafts.Opened:
     """The draft as it was posted, inside the caller's transaction."""
     fields = submitting.threaded(keys, posted.fields, posted.draft_id)
+    writer = sender(keys, fields.identity)
+    fields = replace(fields, reply_to=writer.reply_to)
     if posted.draft_id is None or posted.revision < 1:
-        draft = drafts.create(keys, author(), fields, posted.draft_id)
+        draft = drafts.create(keys, writer.author, fields, posted.draft_id)
     else:
-        draft = drafts.save(keys, author(), posted.draft_id, posted.revision, fields)
+        draft = drafts.save(keys, writer.author, posted.draft_id, posted.revision, fields)
     if not with_files:
         return draft
     removed = [int(item) for item in request.form.getlist("remove") if item.isascii() and item.isdigit()]
     drafts.detach(keys, draft.message_id, [number for number in removed if number <= 100])
     drafts.attach(keys, draft.message_id, posted.uploads, limit())
+    take(keys, draft.message_id, request.form.getlist("take")[:50])
     return drafts.load(keys, draft.message_id)
-
-
-def _uploads() -> list[Upload]:
-    items: list[FileStorage] = [item for item in request.files.getlist("attachment") if item.filename]
-    return [
-        Upload(item.filename or "file", item.mimetype or "application/octet-stream", item.read())
-        for item in items
-    ]
 
 
 def _send(posted: Posted) -> BaseResponse:
     """Save and send in one transaction: a second press of the button waits for the first, and finds it sent."""
     errors = address_errors(posted.fields)
     if errors:
+        with own_mail() as keys:
+            posted = replace(posted, fields=_ungrouped(keys, posted.fields))
+        errors = address_errors(posted.fields)
+    if errors:
         return _kept(posted, errors)
     try:
         with own_mail() as keys:
             draft = _write(keys, posted)
-            submitting.submit(
-                keys,
-                draft.message_id,
-                draft.revision,
-                account_id=g.viewer.account_id,
-                author=author(),
-                limit=limit(),
-            )
+            said = request.form.get("reminded", "").split()
+            told = reminders.before_sending(keys, draft) if composer.wants_reminders() else []
+            if {one.code for one in told} <= set(said):
+                submitting.submit(
+                    keys,
+                    draft.message_id,
+                    draft.revision,
+                    account_id=g.viewer.account_id,
+                    author=sender(keys, draft.fields.identity).author,
+                    limit=limit(),
+                )
+                return_to = None
+            else:
+                return_to = around(keys, draft.fields, draft)
+    except Conflict:
+        return _conflict(posted)
     except CompositionError as error:
-        field = error.field if error.field in _whole(None) else "body"
+        field = error.field if error.field in whole(None) else "body"
         return _kept(posted, {field: [unsendable(error)]})
+    if return_to is not None:
+        return _reminded(return_to, posted, draft, told)
     return _sent(draft.message_id)
+
+
+def _reminded(
+    found: Around, posted: Posted, draft: drafts.Opened, told: Sequence[reminders.Reminder]
+) -> BaseResponse:
+    """The composer with what is to be looked at; it is saved, and Send sends it all the same."""
+    response = show(found, posted.fields, draft, reminders=told)
+    response.status_code = 422
+    return response
+
+
+def _ungrouped(keys: MailboxKeys, fields: Fields) -> Fields:
+    """The fields with the people of a group in place of its name."""
+    to, cc, bcc = (contacts.expand(keys, typed) for typed in (fields.to, fields.cc, fields.bcc))
+    return replace(fields, to=to, cc=cc, bcc=bcc)
 
 
 def _sent(message_id: int) -> BaseResponse:
@@ -216,12 +237,12 @@ def _kept(posted: Posted, errors: dict[str, list[str]]) -> BaseResponse:
 def _again(posted: Posted, errors: dict[str, list[str]], draft: drafts.Opened | None) -> BaseResponse:
     """The composer with what was typed and what is wrong with it; nothing typed is lost."""
     with own_mail() as keys:
-        counts = folders.counts(keys.mailbox_id)
         if draft is None and posted.draft_id is not None and posted.revision > 0:
             # The revision that was typed over, not the newest: a save must still find out that another tab was quicker.
             draft = replace(drafts.load(keys, posted.draft_id), revision=posted.revision)
+        found = around(keys, posted.fields, draft)
     words = _("Not sent yet: please look at the marked fields.")
-    response = _composer(counts, posted.fields, draft, errors=errors, notice=Notice("alert", words))
+    response = show(found, posted.fields, draft, errors=errors, notice=Notice("alert", words))
     response.status_code = 422
     return response
 
@@ -235,26 +256,28 @@ def _conflict(posted: Posted) -> BaseResponse:
         mine = posted.draft_id
         if "send" in request.form and mine is not None and submitting.was_sent(keys, mine, posted.fields):
             return _sent(mine)
-        counts = folders.counts(keys.mailbox_id)
         try:
-            draft = drafts.create(keys, author(), submitting.threaded(keys, posted.fields, mine))
+            writer = sender(keys, posted.fields.identity)
+            fields = replace(submitting.threaded(keys, posted.fields, mine), reply_to=writer.reply_to)
+            draft = drafts.create(keys, writer.author, fields)
         except Refused as refusal:
-            return _unsaved(counts, posted, str(refusal))
+            return _unsaved(around(keys, posted.fields, None), posted, str(refusal))
         left_out = not _attached_too(keys, draft.message_id, posted)
         draft = drafts.load(keys, draft.message_id)
+        found = around(keys, posted.fields, draft)
     words = _("This draft was changed in another window. What you typed here is kept as a draft of its own.")
     if left_out:
         words += " " + _("Its files are too large together and stayed behind.")
-    response = _composer(counts, posted.fields, draft, notice=Notice("alert", words))
+    response = show(found, posted.fields, draft, notice=Notice("alert", words))
     response.status_code = 409
     return response
 
 
-def _unsaved(counts: Sequence[folders.Count], posted: Posted, why: str) -> BaseResponse:
+def _unsaved(found: Around, posted: Posted, why: str) -> BaseResponse:
     """The composer with what was typed, which could be kept nowhere."""
     words = _("Not sent yet: please look at the marked fields.")
     errors = {"body": [why]}
-    response = _composer(counts, posted.fields, None, errors=errors, notice=Notice("alert", words))
+    response = show(found, posted.fields, None, errors=errors, notice=Notice("alert", words))
     response.status_code = 409
     return response
 
@@ -267,44 +290,6 @@ def _attached_too(keys: MailboxKeys, message_id: int, posted: Posted) -> bool:
     except Refused:
         return False
     return True
-
-
-def _composer(
-    counts: Sequence[folders.Count],
-    fields: Fields,
-    draft: drafts.Opened | None,
-    *,
-    errors: dict[str, list[str]] | None = None,
-    notice: Notice | None = None,
-) -> BaseResponse:
-    title = (
-        _("Reply")
-        if fields.answers is not None
-        else _("Forward")
-        if fields.forwards is not None
-        else _("New message")
-    )
-    attached = draft.attachments if draft else ()
-    context: dict[str, Any] = {
-        "form": Shown(fields.to, fields.cc, fields.bcc, fields.subject, fields.body, _whole(errors)),
-        # A form that has no draft yet gets an id for it: pressed twice, it still makes one message.
-        "draft_id": show_id(draft.message_id if draft else new_id()),
-        "revision": draft.revision if draft else 0,
-        "saved_at": draft.saved_at if draft else None,
-        "attachments": [FileLine(item.number, item.name, item.size_bytes) for item in attached],
-        "reply": show_id(fields.answers) if fields.answers is not None else None,
-        "forward": show_id(fields.forwards) if fields.forwards is not None else None,
-        "notice": notice,
-    }
-    return render("compose/compose.html", "compose/_form.html", **page(title, counts=counts, **context))
-
-
-def _whole(errors: dict[str, list[str]] | None) -> dict[str, list[str]]:
-    return {name: [] for name in ("to", "cc", "bcc", "subject", "body")} | (errors or {})
-
-
-def _number(shown: str | None) -> int | None:
-    return read_id(shown) if shown else None
 
 
 def _clock(moment: datetime) -> str:

@@ -84,7 +84,9 @@ def _page(shown: Shown, code: int = 200) -> BaseResponse:
     with own_mail() as keys:
         counts = folders.counts(keys.mailbox_id)
         lines = [Line(show_id(one.answer_id), one.name) for one in answers_kept.names(keys)]
-    context = page(_("Templates"), counts=counts, notice=left(), lines=lines, answer=shown, reminds=wants_reminders())
+    context = page(
+        _("Templates"), counts=counts, notice=left(), lines=lines, answer=shown, reminds=wants_reminders()
+    )
     response = render("compose/templates.html", None, **context)
     response.status_code = code
     return response

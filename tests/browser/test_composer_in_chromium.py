@@ -1,0 +1,244 @@
+"""The composer in a real browser: by keyboard alone, without scripts, over a line that breaks, and with names while they are typed."""
+
+import dataclasses
+import os
+import random
+import re
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import text
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from webmail.mail import contacts
+from webmail.mail.addresses import parse_recipients
+from webmail.sending import answers_kept, drafts
+from webmail.web.views import uploads
+
+playwright = pytest.importorskip("playwright.sync_api", reason="the browser extra is not installed")
+
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+ORIGIN = "http://mail.localhost:8000"
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+             "--disable-component-update", "--disable-sync"]  # fmt: skip
+expect = playwright.expect
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not Path(CHROMIUM).exists(), reason=f"no browser at {CHROMIUM} (CHROMIUM)"),
+]
+
+
+class Quiet(WSGIRequestHandler):
+    """Says nothing of what is asked."""
+
+    def log_request(self, *_given: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def served(web_app: Flask) -> Iterator[int]:
+    """The application over HTTP on loopback; its port."""
+    server = make_server("127.0.0.1", 0, web_app, threaded=True, request_handler=Quiet)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join(5)
+        server.server_close()
+
+
+@pytest.fixture(scope="module")
+def chromium(served: int) -> Iterator[object]:
+    with playwright.sync_playwright() as play:
+        told = [*ARGUMENTS, f"--host-resolver-rules=MAP mail.localhost:8000 127.0.0.1:{served}"]
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=told)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@pytest.fixture
+def window(chromium, ann, token) -> Iterator[Callable[..., object]]:
+    """A page of Ann's. Errors in its scripts fail the test at its end."""
+    contexts, trouble = [], []
+
+    def come(path: str = "/compose", *, scripts: bool = True, width: int = 1280) -> object:
+        context = chromium.new_context(
+            viewport={"width": width, "height": 900}, reduced_motion="reduce", java_script_enabled=scripts
+        )
+        context.set_default_timeout(8000)
+        contexts.append(context)
+        told = {"__session": token(ann.user_id), "__client_uat": "1600000000", "__clerk_db_jwt": "dvb_x"}
+        context.add_cookies([{"name": n, "value": v, "url": ORIGIN} for n, v in told.items()])
+        page = context.new_page()
+        page.on("pageerror", lambda error: trouble.append(f"{error} {error.stack}"))
+        page.goto(ORIGIN + path)
+        return page
+
+    yield come
+    for context in contexts:
+        context.close()
+    assert trouble == []
+
+
+@pytest.fixture
+def sent(superuser):
+    """Recipients of what was sent."""
+    return lambda: superuser.execute(text("SELECT recipient FROM delivery ORDER BY 1")).scalars().all()
+
+
+def tab_to(page: object, selector: str) -> None:
+    """Press Tab until what `selector` names has the focus."""
+    for _ in range(60):
+        if page.evaluate("s => document.activeElement.matches(s)", selector):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"Tab does not reach {selector}")
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no-scripts"])
+def test_a_message_is_written_previewed_and_sent_by_keyboard_alone(window, opened, ann, sent, scripts):
+    opened(ann, lambda keys: answers_kept.add(keys, "Thanks", "Thank you."))
+    page = window(scripts=scripts)
+    tab_to(page, "[name=to]")
+    page.keyboard.type("dmitri@example.net")
+    tab_to(page, "[name=subject]")
+    page.keyboard.type("Plan")
+    tab_to(page, "[name=body]")
+    page.keyboard.type("A **bold** plan, attached.")
+    page.locator("[name=to]").focus()
+    page.keyboard.press("Shift+Tab")
+    tab_to(page, "#compose summary")
+    page.keyboard.press("Enter")
+    tab_to(page, "[name=formatted]")
+    page.keyboard.press("Space")
+    tab_to(page, "[name=preview]")
+    page.keyboard.press("Enter")
+    expect(page.locator("section .reading strong")).to_have_text("bold")
+    expect(page.locator("[name=formatted]")).to_be_checked()
+    page.locator("#compose summary").focus()
+    page.keyboard.press("Enter")
+    tab_to(page, "[name=insert]")
+    page.keyboard.press("Enter")
+    expect(page.locator("[name=body]")).to_have_value(re.compile("Thank you"))
+    tab_to(page, "[name=send]")
+    page.keyboard.press("Enter")
+    expect(page.locator("#compose [role=alert] li")).to_have_text(
+        "You wrote that something is attached, but there is no file."
+    )
+    assert sent() == []
+    expect(page.locator("[name=send]")).to_have_text("Send all the same")
+    tab_to(page, "[name=send]")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/mail/sent/*")
+    assert sent() == ["dmitri@example.net"]
+
+
+def test_names_are_chosen_by_keys(window, opened, ann):
+    opened(
+        ann,
+        lambda keys: contacts.learn(
+            keys, parse_recipients("Carla Ruiz <carla@example.org>, carl@example.org, Zoe <zoe@example.org>")
+        ),
+    )
+    page = window()
+    field = page.locator("[name=to]")
+    field.focus()
+    page.keyboard.type("ben@example.org, car")
+    options = page.get_by_role("option")
+    expect(options).to_have_count(2)
+    expect(field).to_have_attribute("aria-expanded", "true")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowUp")
+    chosen = page.locator("[role=option][aria-selected=true]")
+    expect(chosen).to_have_count(1)
+    assert field.get_attribute("aria-activedescendant") == chosen.get_attribute("id")
+    told = chosen.inner_text()
+    page.keyboard.press("Enter")
+    expect(field).to_have_value(f"ben@example.org, {told}, ")
+    expect(options).to_have_count(0)
+    page.keyboard.type("zo")
+    expect(options).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(options).to_have_count(0)
+    expect(field).to_have_attribute("aria-expanded", "false")
+    page.keyboard.type("e")
+    options.first.click()
+    expect(field).to_have_value(f"ben@example.org, {told}, Zoe <zoe@example.org>, ")
+
+
+def test_a_file_of_5_MB_survives_three_dropped_connections_while_one_writes_on(
+    window, opened, ann, tmp_path, superuser, monkeypatch
+):
+    """Two break before anything arrives; of the third the piece is kept, and the answer never comes."""
+    content = random.Random(7).randbytes(5_000_000)
+    file = tmp_path / "plan.bin"
+    file.write_bytes(content)
+    small = tmp_path / "small.txt"
+    small.write_bytes(b"small")
+    page = window()
+    seen = {"posts": 0, "dropped": 0}
+
+    def drop(route) -> None:
+        seen["posts"] += 1
+        if seen["posts"] in (2, 5):
+            seen["dropped"] += 1
+            route.abort("connectionreset")
+        else:
+            route.continue_()
+
+    usual = uploads._answer
+
+    def lose(reached, draft):
+        if seen["posts"] >= 8 and seen["dropped"] == 2:
+            seen["dropped"] += 1
+            raise OSError
+        return usual(reached, draft)
+
+    monkeypatch.setattr(uploads, "_answer", lose)
+    page.route("**/compose/upload", drop)
+    page.locator("[name=attachment]").set_input_files([file, small])
+    expect(page.locator("#compose p[role=status]")).to_contain_text("plan.bin")
+    page.locator("[name=body]").fill("Written while the file was on its way.")
+    page.locator("[name=send]").click()
+    expect(page.locator("#late")).to_be_visible()
+    expect(page.locator(".files")).to_contain_text("plan.bin", timeout=30_000)
+    assert seen["dropped"] == 3
+    expect(page.locator("[name=body]")).to_have_value("Written while the file was on its way.")
+    page.locator("[name=save]").click()
+    expect(page.locator(".files")).to_contain_text("small.txt")
+    expect(page.locator(".files")).to_contain_text("Together")
+    [number] = superuser.execute(text("SELECT message_id FROM draft")).scalars().all()
+    files = opened(ann, lambda keys: drafts.files(keys, number))
+    assert {item.name: item.content for item in files} == {"plan.bin": content, "small.txt": b"small"}
+    expect(page.locator("[name=body]")).to_have_value("Written while the file was on its way.")
+
+
+def test_what_may_not_be_attached_is_said(window, tmp_path, web_app, monkeypatch):
+    small = dataclasses.replace(web_app.extensions["settings"], message_bytes=400_000)
+    monkeypatch.setitem(web_app.extensions, "settings", small)
+    file = tmp_path / "large.bin"
+    file.write_bytes(b"x" * 600_000)
+    page = window()
+    page.locator("[name=attachment]").set_input_files(file)
+    expect(page.locator("#compose p[role=alert]")).to_contain_text("may leave")
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_nothing_is_cut_off(window, opened, ann, width):
+    opened(ann, lambda keys: answers_kept.add(keys, "A rather long name " * 5, "w"))
+    page = window(width=width)
+    page.locator("#compose summary").click()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    box = page.locator("#compose .menu > div").bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= width
