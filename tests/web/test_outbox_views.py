@@ -1,12 +1,15 @@
 """`/outbox`: what waits is shown, taken back, changed and sent; after Send it says for how long there is a way back."""
 
+import io
+import re
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
 
 from webmail.db import show_id
-from webmail.sending import drafts, later
+from webmail.sending import drafts, later, limits
 
 FIELDS = drafts.Fields("Al <a@example.org>", "", "secret@example.com", "Lunch & <b>more</b>", "At one?")
 HX = {"HX-Request": "true", "Sec-Fetch-Dest": "empty"}
@@ -154,3 +157,104 @@ def test_how_it_may_be_asked(act, waiting, client, stranger, csrf, count, superu
 
 def test_signed_out_one_is_sent_to_sign_in(stranger, empty):
     assert stranger.get("/outbox").headers["Location"].startswith("/auth/sign-in")
+
+
+# --- from the composer ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def compose(client, csrf):
+    """Press Send in a composer: its answer. The same `ident` is the same form."""
+
+    def send(ident, button="1", **more):
+        typed = {
+            "to": "a@example.org",
+            "cc": "",
+            "bcc": "secret@example.com",
+            "subject": "Hi",
+            "body": "One?",
+            "draft_id": show_id(ident),
+            "revision": "0",
+            "send": button,
+            "csrf_token": csrf(client),
+        }
+        return client.post("/compose", data=typed | more)
+
+    return send
+
+
+@pytest.fixture
+def patient(client, csrf):
+    """She has ten seconds to think better of it."""
+    assert client.post("/settings", data={"csrf_token": csrf(client), "undo": "10"}).status_code == 303
+
+
+def test_send_waits_as_long_as_one_chose_and_two_presses_are_one(client, patient, compose, count):
+    first = compose(4711, attachment=(io.BytesIO(b"x"), "a.txt"))
+    second = compose(4711, attachment=(io.BytesIO(b"x"), "a.txt"))
+    for answer in (first, second):
+        assert (answer.status_code, answer.headers["Location"]) == (303, f"/outbox?sent={show_id(4711)}")
+    page = client.get(first.headers["Location"]).text
+    assert re.search(r"Sending in (10|9|8) seconds\.", page)
+    assert (count("scheduled"), count("draft"), count("draft_attachment"), count("submission")) == (
+        1,
+        1,
+        1,
+        0,
+    )
+
+
+def test_two_presses_at_once_are_one(client, patient, compose, count, csrf):
+    answers = []
+    token = {"csrf_token": csrf(client)}
+    threads = [threading.Thread(target=lambda: answers.append(compose(4711, **token))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert {answer.headers["Location"] for answer in answers} == {f"/outbox?sent={show_id(4711)}"}
+    assert (count("scheduled"), count("draft")) == (1, 1)
+
+
+def test_without_a_choice_tests_and_trials_send_at_once(compose, count):
+    assert "/mail/sent/" in compose(4711).headers["Location"]
+    assert count("submission") == 1
+
+
+def test_it_is_sent_at_a_time(client, compose, count, superuser):
+    day = datetime.now(UTC).date() + timedelta(days=2)
+    answer = compose(4711, "later", send_at_date=str(day), send_at_time="09:30")
+    assert answer.headers["Location"] == f"/outbox?sent={show_id(4711)}"
+    assert "It leaves at the time below." in client.get(answer.headers["Location"]).text
+    at = superuser.execute(text("SELECT send_at FROM scheduled")).scalar().astimezone(UTC)
+    assert at == datetime(day.year, day.month, day.day, 9, 30, tzinfo=UTC)
+    assert count("submission") == 0
+
+
+@pytest.mark.parametrize(
+    ("day", "clock", "words"),
+    [
+        ("", "", "Choose a day and a time"),
+        ("2026-13-40", "09:30", "Choose a day and a time"),
+        ("2031-01-01", "", "Choose a day and a time"),
+        ("2031-01-01", "09:30+02:00", "Choose a day and a time"),
+        ("0001-01-01", "00:00", "This time has passed"),
+        ("2020-01-01", "09:30", "This time has passed"),
+        ("9999-12-31", "23:59", "more than a year away"),
+    ],
+)
+def test_a_time_that_cannot_be_is_said_and_the_text_is_kept(compose, count, day, clock, words):
+    answer = compose(4711, "later", send_at_date=day, send_at_time=clock)
+    assert answer.status_code == 422
+    assert words in answer.text
+    assert 'id="send_at-err"' in answer.text
+    assert f'value="{day}"' in answer.text
+    assert (count("draft"), count("scheduled"), count("submission")) == (1, 0, 0)
+
+
+def test_over_the_limit_it_is_kept_and_said(client, compose, count, monkeypatch):
+    monkeypatch.setattr(limits, "allowed", lambda: ((limits.HOUR, 10), (limits.DAY, 10)))
+    assert "/mail/sent/" in compose(4711).headers["Location"]
+    answer = compose(4712)
+    assert "Too many people were written to" in client.get(answer.headers["Location"]).text
+    assert (count("submission"), count("draft"), count("scheduled")) == (1, 1, 1)

@@ -1,11 +1,9 @@
 """Messages of one mailbox: listing, opening, and what a person does with them. Every verb names the mailbox in its query."""
 
-import base64
-import binascii
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -28,40 +26,16 @@ from sqlalchemy import (
 
 from webmail.db import db, fixed, rows
 from webmail.errors import NotFound, Refused
-from webmail.keys import MailboxKeys, Place, seal, unseal
+from webmail.keys import MailboxKeys, unseal
 from webmail.mail import conversations, threads
 from webmail.mail.folders import Kind
-from webmail.mail.models import Message, MessageIndex, MessageSource
+from webmail.mail.list_rows import Cursor as Cursor
+from webmail.mail.list_rows import Summary as Summary
+from webmail.mail.list_rows import summary_place
+from webmail.mail.models import Message, MessageIndex, MessageView
 from webmail.mail.receiving import source_place
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
 # --- what a list shows ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """The sealed part of a list row."""
-
-    subject: str
-    sender: tuple[str, str]
-    """Name and address of the first author."""
-    recipients: tuple[tuple[str, str], ...]
-    """The first three recipients."""
-    snippet: str
-
-    def seal(self, content_key: bytes, mailbox_id: int, message_id: int) -> bytes:
-        """The summary sealed for its row."""
-        return seal(
-            content_key,
-            json.dumps(asdict(self), ensure_ascii=False).encode(),
-            _summary_place(mailbox_id, message_id),
-        )
-
-
-def _summary_place(mailbox_id: int, message_id: int) -> Place:
-    return Place("message", mailbox_id, message_id, "summary")
 
 
 class Line(NamedTuple):
@@ -83,34 +57,6 @@ class Line(NamedTuple):
     thread_id: int | None
     thread_count: int
     summary: Summary | None
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """A place in a list, newest first: after (older than) or before (newer than) one message."""
-
-    at: datetime
-    message_id: int
-    newer: bool = False
-
-    def __str__(self) -> str:
-        micros = (self.at - _EPOCH) // timedelta(microseconds=1)
-        packed = (
-            micros.to_bytes(8, "big", signed=True) + self.message_id.to_bytes(6, "big") + bytes([self.newer])
-        )
-        return base64.urlsafe_b64encode(packed).decode()
-
-    @classmethod
-    def parse(cls, value: str) -> "Cursor":
-        """The cursor in a URL. Raises NotFound for anything that str() does not make."""
-        try:
-            packed = base64.b64decode(value, altchars=b"-_", validate=True)
-            if len(packed) != 15:
-                raise NotFound("cursor")
-            at = _EPOCH + timedelta(microseconds=int.from_bytes(packed[:8], "big", signed=True))
-        except (binascii.Error, ValueError, OverflowError):
-            raise NotFound("cursor") from None
-        return cls(at, int.from_bytes(packed[8:14], "big"), bool(packed[14]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +115,8 @@ _COLUMNS = (
     Message.message_id, Message.folder_id, Message.state, Message.direction, Message.received_at, Message.size_bytes,
     Message.unread, Message.starred, Message.answered, Message.attachments, Message.thread_id, Message.content_key, Message.summary,
 )  # fmt: skip
+
+_WRAPPED = _COLUMNS.index(Message.content_key)
 
 
 _RECEIVED = literal_column("'received'", Text)
@@ -231,10 +179,13 @@ def _folder_sql(folder: Kind, way: str, limit: int, grouped: bool) -> str:
     return fixed(_order(query, way).limit(literal_column(str(limit + 1), BigInteger)))
 
 
-_ONE = fixed(
-    _SELECT.where(
-        _MINE, Message.message_id == bindparam("message", type_=BigInteger), Message.state != _RECEIVED
-    )
+_THIS = (_MINE, Message.message_id == bindparam("message", type_=BigInteger), Message.state != _RECEIVED)
+_ONE = fixed(_SELECT.where(*_THIS))
+_ITS_VIEW = (MessageView.mailbox_id == Message.mailbox_id) & (MessageView.message_id == Message.message_id)
+_ONE_WITH_VIEW = fixed(
+    _SELECT.add_columns(MessageView.version, MessageView.sealed)
+    .outerjoin(MessageView, _ITS_VIEW)
+    .where(*_THIS)
 )
 
 
@@ -260,7 +211,7 @@ def _line(keys: MailboxKeys, row: Sequence[Any]) -> Line:
     ) = row  # fmt: skip
     summary = None
     if sealed is not None:
-        place = _summary_place(keys.mailbox_id, message_id)
+        place = summary_place(keys.mailbox_id, message_id)
         told = json.loads(unseal(keys.open_content_key(wrapped, message_id), sealed, place).decode())
         people = tuple([(name, email) for name, email in told["recipients"]])
         summary = Summary(told["subject"], (told["sender"][0], told["sender"][1]), people, told["snippet"])
@@ -281,6 +232,24 @@ def line(keys: MailboxKeys, message_id: int) -> Line:
     return _line(keys, found[0])
 
 
+class Kept(NamedTuple):
+    """What is kept of a message's reading, still sealed, and the key that opens it, wrapped."""
+
+    version: int
+    sealed: bytes
+    wrapped: bytes
+
+
+def line_and_view(keys: MailboxKeys, message_id: int) -> tuple[Line, Kept | None]:
+    """One message, and what is kept of its reading, by one look-up. Raises NotFound."""
+    found = rows(_ONE_WITH_VIEW, {"mailbox": keys.mailbox_id, "message": message_id})
+    if not found:
+        raise NotFound("message")
+    *row, version, sealed = found[0]
+    kept = Kept(version, sealed, row[_WRAPPED]) if sealed is not None else None
+    return _line(keys, row), kept
+
+
 def content_key(keys: MailboxKeys, message_id: int) -> bytes:
     """The opened content key of a message of this mailbox. Raises NotFound."""
     found = rows(_CONTENT_KEY, {"mailbox": keys.mailbox_id, "message": message_id})
@@ -294,13 +263,30 @@ _CONTENT_KEY = "SELECT content_key FROM message WHERE mailbox_id = %(mailbox)s A
 
 def source(keys: MailboxKeys, message_id: int) -> bytes:
     """The message as it came over the wire. Raises NotFound."""
-    query = select(MessageSource.sealed).where(
-        MessageSource.mailbox_id == keys.mailbox_id, MessageSource.message_id == message_id
-    )
-    sealed = db.session.execute(query).scalar()
-    if sealed is None:
+    return _source(keys, message_id)[0]
+
+
+def readable_source(keys: MailboxKeys, message_id: int) -> bytes:
+    """The same, for a parser. Raises NotFound for a message that was set aside as unreadable, too: it killed those who tried."""
+    raw, state = _source(keys, message_id)
+    if state == "unreadable":
         raise NotFound("message")
-    return unseal(content_key(keys, message_id), sealed, source_place(keys.mailbox_id, message_id))
+    return raw
+
+
+def _source(keys: MailboxKeys, message_id: int) -> tuple[bytes, str]:
+    found = rows(_SOURCE, {"mailbox": keys.mailbox_id, "message": message_id})
+    if not found:
+        raise NotFound("message")
+    sealed, wrapped, state = found[0]
+    key = keys.open_content_key(wrapped, message_id)
+    return unseal(key, sealed, source_place(keys.mailbox_id, message_id)), state
+
+
+_SOURCE = """
+    SELECT s.sealed, m.content_key, m.state
+      FROM message_source s JOIN message m USING (mailbox_id, message_id)
+     WHERE s.mailbox_id = %(mailbox)s AND s.message_id = %(message)s"""
 
 
 # --- acts ----------------------------------------------------------------------------------------------------------------

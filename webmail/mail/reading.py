@@ -54,14 +54,17 @@ def _seal_layout(
     return seal(content_key, layout_to_json(layout), _place(keys, message_id, "layout"))
 
 
-def load(keys: MailboxKeys, message_id: int, *, full_links: bool | None = None) -> View:
+def load(
+    keys: MailboxKeys, message_id: int, *, full_links: bool | None = None, kept: messages.Kept | None = None
+) -> View:
     """The view of a message of this mailbox; read anew when an older parser or cleaner made it, or when its links are not
-    written out as `full_links` asks (None: either is good). Raises NotFound."""
-    found = rows(_VIEW, {"mailbox": keys.mailbox_id, "message": message_id})
-    if found and found[0][0] == VERSION:
-        _version, sealed, wrapped = found[0]
-        content_key = keys.open_content_key(wrapped, message_id)
-        view = view_from_json(unseal(content_key, sealed, _place(keys, message_id, "sealed")))
+    written out as `full_links` asks (None: either is good). `kept` is what was looked up before. Raises NotFound."""
+    if kept is None:
+        found = rows(_VIEW, {"mailbox": keys.mailbox_id, "message": message_id})
+        kept = messages.Kept(*found[0]) if found else None
+    if kept is not None and kept.version == VERSION:
+        content_key = keys.open_content_key(kept.wrapped, message_id)
+        view = view_from_json(unseal(content_key, kept.sealed, _place(keys, message_id, "sealed")))
         if full_links is None or view.full_links == full_links:
             return view
     else:
@@ -90,7 +93,7 @@ def layout(keys: MailboxKeys, message_id: int, *, pictures: bool = False) -> Lay
     if found is None:
         raise NotFound("layout")
     if pictures and found.pictured is None and found.images:
-        found = replace(found, pictured=pictured(messages.source(keys, message_id)))
+        found = replace(found, pictured=pictured(messages.readable_source(keys, message_id)))
         sealed = _seal_layout(keys, message_id, messages.content_key(keys, message_id), found)
         db.session.execute(
             update(MessageView)
@@ -102,7 +105,7 @@ def layout(keys: MailboxKeys, message_id: int, *, pictures: bool = False) -> Lay
 
 
 def _anew(keys: MailboxKeys, message_id: int, *, full_links: bool = False) -> Built:
-    built = build(messages.source(keys, message_id), message_id, full_links=full_links)
+    built = build(messages.readable_source(keys, message_id), message_id, full_links=full_links)
     store(keys, message_id, messages.content_key(keys, message_id), built)
     return built
 
@@ -126,7 +129,7 @@ def part(keys: MailboxKeys, message_id: int, number: int, within: Sequence[int] 
 
 def inline_image(keys: MailboxKeys, message_id: int, number: int) -> tuple[File, bytes]:
     """An image that the message's HTML shows, and its bytes. Raises NotFound for any other part."""
-    raw = messages.source(keys, message_id)
+    raw = messages.readable_source(keys, message_id)
     return _offered(raw, mime.parse(raw).inline_images.values(), number)
 
 
@@ -146,7 +149,7 @@ def every_part(keys: MailboxKeys, message_id: int, within: Sequence[int] = ()) -
 def inside(keys: MailboxKeys, message_id: int, within: Sequence[int]) -> bytes:
     """The source of a message, or of the message that is attached to it, or of one attached to that: part numbers from
     the outside in. Raises NotFound for a part that is no message, and deeper than `MAX_INSIDE`."""
-    raw = messages.source(keys, message_id)
+    raw = messages.readable_source(keys, message_id)
     if len(within) > MAX_INSIDE:
         raise NotFound("part")
     for number in within:

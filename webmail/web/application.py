@@ -41,6 +41,7 @@ from webmail.web.views import (
     invitations,
     mail,
     messages,
+    outbox,
     reports,
     site,
     vacation,
@@ -98,6 +99,7 @@ def build(settings: Settings) -> Flask:
         mail.blueprint,
         frames.blueprint,
         compose.blueprint,
+        outbox.blueprint,
         site.health,
         site.pages,
         reports.blueprint,
@@ -198,6 +200,7 @@ def _form_targets(settings: ClerkSettings) -> tuple[str, ...]:
 def _compress(app: Flask) -> None:
     app.config["COMPRESS_ALGORITHM"] = ["br", "zstd", "gzip"]
     app.config["COMPRESS_BR_LEVEL"] = 5
+    app.config["COMPRESS_BR_WINDOW"] = 18
     app.config["COMPRESS_ZSTD_LEVEL"] = 3
     app.config["COMPRESS_MIN_SIZE"] = 400
     app.config["COMPRESS_STREAMS"] = False

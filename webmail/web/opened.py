@@ -14,7 +14,7 @@ from webmail.governance import reports
 from webmail.keys import MailboxKeys
 from webmail.mail import correspondents, messages, previews, reading, unsubscribing
 from webmail.mail.folders import Kind
-from webmail.mail.messages import Line
+from webmail.mail.messages import Kept, Line
 from webmail.mail.reading import Person, View, build
 from webmail.sending import outbox
 from webmail.web import deliveries, invites, trust_words
@@ -101,6 +101,7 @@ class Shown:
     warning: str | None = None
     problems: Sequence[str] = ()
     incoming: bool = True
+    readable: bool = True
     blocked: bool = False
     reported: str = ""
 
@@ -118,19 +119,25 @@ def to_open(lines: Sequence[Line], asked_id: int, *, everything: bool) -> set[in
 
 
 def conversation(
-    keys: MailboxKeys, lines: Sequence[Line], opened_ids: Set[int], asked_id: int, asked: str
+    keys: MailboxKeys,
+    lines: Sequence[Line],
+    opened_ids: Set[int],
+    asked_id: int,
+    asked: str,
+    kept: Kept | None = None,
 ) -> list[Shown]:
     """The lines of a conversation, oldest first, with the messages of `opened_ids` open.
 
-    `asked` is the view to open message `asked_id` in, "" for the reader's usual one.
+    `asked` is the view to open message `asked_id` in, "" for the reader's usual one; `kept` is what was looked up of it.
     """
     sent = [line.message_id for line in lines if line.direction == "out"]
     states = outbox.statuses(keys.mailbox_id, sent) if sent else {}
     shown = []
     for line in lines:
         if line.message_id in opened_ids:
-            preference = asked if line.message_id == asked_id else ""
-            shown.append(_open(keys, line, states.get(line.message_id, []), preference))
+            mine = line.message_id == asked_id
+            preference, its = (asked, kept) if mine else ("", None)
+            shown.append(_open(keys, line, states.get(line.message_id, []), preference, its))
         else:
             shown.append(Shown(open=False, **_base(line)))  # type: ignore[arg-type]
     return shown
@@ -154,13 +161,15 @@ def _base(line: Line) -> dict[str, object]:
     }
 
 
-def _open(keys: MailboxKeys, line: Line, states: Sequence[outbox.Status], asked: str) -> Shown:
+def _open(
+    keys: MailboxKeys, line: Line, states: Sequence[outbox.Status], asked: str, kept: Kept | None
+) -> Shown:
     base = _base(line)
     if line.state == "unreadable":
         words = _("This message cannot be shown. You can download its source.")
-        return Shown(open=True, **base | {"warning": words})  # type: ignore[arg-type]
+        return Shown(open=True, **base | {"warning": words, "readable": False})  # type: ignore[arg-type]
     preferences = g.viewer.preferences
-    view = reading.load(keys, line.message_id, full_links=preferences.links == "full")
+    view = reading.load(keys, line.message_id, full_links=preferences.links == "full", kept=kept)
     known = correspondents.known(keys, view.sender[1]) if view.sender[1] else correspondents.NOBODY
     pictures = note(keys, line, view, known)
     show_formatted = view.laid_out and (asked or preferences.reading) == "formatted"
@@ -198,7 +207,7 @@ def _open(keys: MailboxKeys, line: Line, states: Sequence[outbox.Status], asked:
 
 def on_paper(keys: MailboxKeys, line: Line) -> Shown:
     """A message for the printer. Its links are written out, so it is read anew where they were kept short."""
-    raw = messages.source(keys, line.message_id)
+    raw = messages.readable_source(keys, line.message_id)
     view = build(raw, line.message_id, full_links=True).view
     more = {
         "to": [Who(*item) for item in view.to],

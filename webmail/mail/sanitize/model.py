@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-VERSION = 2
+VERSION = 3
 """Part of every stored result's key: raise it whenever the output for any input can change."""
 
 

@@ -133,6 +133,9 @@ def _line(line: str, links: Links, *, drawn: bool = False) -> str:
         target.add_text(word)
         out.append(_escape(line[position : match.start()], whole=position == 0, drawn=drawn))
         out.append(f'<a href="{escape(links.href(target))}">{escape(_short(word, links), quote=False)}</a>')
+        if target.address.odd and not target.noted:
+            target.noted = True
+            out.append(f" <small>({escape(target.address.host)})</small>")
         position = match.start() + len(word)
     out.append(_escape(line[position:], whole=position == 0, drawn=drawn))
     return "".join(out)

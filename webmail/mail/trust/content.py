@@ -44,6 +44,10 @@ _CLAIM: Final = re.compile(
     r"(?:(?:https?:)?//|www\.)?(?:[\w.+-]+@)?((?:[\w-]{1,63}\.){1,10}[^\W\d_]{2,24})\.?(?::\d+)?(?:[/?#]\S*)?",
     re.IGNORECASE,
 )
+_BEFORE_AT: Final = re.compile(
+    r"https?://((?:[\w-]{1,63}\.){1,10}[^\W\d_]{2,24})(?::[^@/?#\s]{0,100})?@", re.IGNORECASE
+)
+"""A name that is written where a host is looked for, and is none."""
 
 
 def findings(facts: Facts) -> Iterator[Finding]:
@@ -107,7 +111,8 @@ def _mismatch(facts: Facts, link: LinkFact, host: str, home: str, verified: bool
 
 def _claimed(text: str) -> list[str]:
     """The hosts that a link's words name."""
-    found = [_CLAIM.fullmatch(word.strip("<>()[]{}\"'.,;!")[:300]) for word in text.split()[:20]]
+    written = [word.strip("<>()[]{}\"'.,;!")[:300] for word in text.split()[:20]]
+    found = [_BEFORE_AT.match(word) or _CLAIM.fullmatch(word) for word in written]
     return [domain_of(one[1]).removeprefix("www.") for one in found if one]
 
 

@@ -30,7 +30,9 @@ def message_page(folder: str, message: int) -> BaseResponse:
     kind = folders.by_slug(folder)
     asked = request.args.get("view", "")
     with own_mail() as keys:
-        line = line_in(keys, message, kind)
+        line, kept = messages.line_and_view(keys, message)
+        if line.folder != kind:
+            raise NotFound("message")
         if line.state == "draft":
             return redirect(url_for("compose.new", draft=show_id(message)), 303)
         lines = _lines(keys, line)
@@ -39,7 +41,7 @@ def message_page(folder: str, message: int) -> BaseResponse:
         if new and is_looked_at():
             messages.act(keys.mailbox_id, new, "read")
         counts = folders.counts(keys.mailbox_id)
-        shown = opened.conversation(keys, lines, opened_ids, message, asked if asked in VIEWS else "")
+        shown = opened.conversation(keys, lines, opened_ids, message, asked if asked in VIEWS else "", kept)
     asked_for = next(item for item in shown if item.id == show_id(message))
     context: dict[str, Any] = {
         "folder": FolderLine(kind.slug, str(FOLDER_NAMES[kind]), 0, current=True),
