@@ -127,6 +127,9 @@ def environment(tmp_path_factory: pytest.TempPathFactory, clerk_key, valkey: str
         "MTUMAIL_MASTER_KEY": base64.b64encode(bytes(range(32))).decode(),
         "MTUMAIL_DATA_DIR": str(tmp_path_factory.mktemp("data")),
         "MTUMAIL_REGISTRATION": "open",
+        "MTUMAIL_UNDO_SECONDS": "0",
+        "MTUMAIL_SEND_HOUR": "0",
+        "MTUMAIL_SEND_DAY": "0",
         "MTUMAIL_RELAY_URL": "smtp://127.0.0.1:2526",
         "REDIS_URL": valkey,
         "CLERK_PUBLISHABLE_KEY": "pk_test_" + base64.b64encode(b"clerk.localhost:8001$").decode(),
@@ -186,6 +189,7 @@ def worker(_worker_core: Flask, monkeypatch: pytest.MonkeyPatch) -> Flask:
         "workers.context",
         "workers.filing",
         "workers.sending",
+        "workers.scheduled",
         "workers.fetching",
         "workers.keeping",
     ):

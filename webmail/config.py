@@ -224,11 +224,26 @@ class Settings:
     )
     relay_url: str = _setting(
         "MTUMAIL_RELAY_URL",
-        "The SMTP relay that outgoing mail leaves through: `smtp+starttls://`, `smtps://`, `mailcheap://`, or `smtp://` on loopback."
-        " Several with commas, each with `?name=…&weight=…`.",
+        "The SMTP relay that outgoing mail leaves through: `smtp+starttls://`, `smtps://`, `mailcheap://`, or `smtp://` on"
+        " loopback. Several with commas, each with `?name=…&weight=…`.",
         "smtp+starttls://user:secret@smtp.mailcheap.example:587",
         "",
     )
+    undo_seconds: int = _setting(
+        "MTUMAIL_UNDO_SECONDS",
+        "How long what was sent waits for a second thought, for people who did not choose; 0 to 30.",
+        "0",
+        10,
+        _whole(0, 30),
+    )
+    send_hour: int = _setting(
+        "MTUMAIL_SEND_HOUR",
+        "Recipients a person may write to in an hour, a fifth in the first week; more wait for room. 0: any number.",
+        "500",
+        200,
+        _whole(0, 1_000_000),
+    )
+    send_day: int = _setting("MTUMAIL_SEND_DAY", "The same in a day.", "5000", 1_000, _whole(0, 1_000_000))
     message_bytes: int = _setting(
         "MTUMAIL_MESSAGE_BYTES",
         "The largest message taken in or sent.",

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # What each nudge runs, and where. Functions are named as text, so nothing below the edges imports a worker.
-FILE, SEND, FETCH, UNSUBSCRIBE = "file", "send", "fetch", "unsubscribe"
+FILE, SEND, FETCH, UNSUBSCRIBE, SUBMIT = "file", "send", "fetch", "unsubscribe", "submit"
 _JOBS = {
     FILE: ("filing", "workers.filing.drain"),
     SEND: ("sending", "workers.sending.drain"),
+    SUBMIT: ("sending", "workers.scheduled.drain"),
     FETCH: ("fetching", "workers.fetching.drain_pictures"),
     UNSUBSCRIBE: ("fetching", "workers.fetching.drain_unsubscriptions"),
 }

@@ -7,15 +7,15 @@ writes a fresh lease number, and only who still holds that number may finish it 
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import ForeignKey, Index, SmallInteger, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webmail.db import Base, BigId, Stamp, StampNow, db
 
-FILE, SEND, FETCH, UNSUBSCRIBE = "file", "send", "fetch", "unsubscribe"
-KINDS = (FILE, SEND, FETCH, UNSUBSCRIBE)
+FILE, SEND, FETCH, UNSUBSCRIBE, SUBMIT = "file", "send", "fetch", "unsubscribe", "submit"
+KINDS = (FILE, SEND, FETCH, UNSUBSCRIBE, SUBMIT)
 
 
 class Work(Base):
@@ -66,6 +66,25 @@ _ASK = text("""
     INSERT INTO work (mailbox_id, kind, item_id) VALUES (:mailbox, :kind, :item)
         ON CONFLICT (mailbox_id, kind, item_id)
         DO UPDATE SET due_at = now(), attempts = 0, parked_at = NULL, problem = '' WHERE work.lease IS NULL""")
+
+
+def plan(kind: str, mailbox_id: int, item_id: int, at: datetime) -> None:
+    """Have work done at `at` and not before, whatever was planned for it: who holds it loses it."""
+    db.session.execute(_PLAN, {"kind": kind, "mailbox": mailbox_id, "item": item_id, "at": at})
+
+
+_PLAN = text("""
+    INSERT INTO work (mailbox_id, kind, item_id, due_at) VALUES (:mailbox, :kind, :item, :at)
+        ON CONFLICT (mailbox_id, kind, item_id)
+        DO UPDATE SET due_at = :at, attempts = 0, lease = NULL, parked_at = NULL, problem = ''""")
+
+
+def drop(kind: str, mailbox_id: int, item_id: int) -> None:
+    """Forget work, also of whoever holds it."""
+    db.session.execute(_DROP, {"kind": kind, "mailbox": mailbox_id, "item": item_id})
+
+
+_DROP = text("DELETE FROM work WHERE mailbox_id = :mailbox AND kind = :kind AND item_id = :item")
 
 
 def claim(kind: str, limit: int, lease: timedelta) -> Sequence[Claim]:
@@ -120,6 +139,15 @@ def forgive(claim: Claim) -> None:
 
 
 _FORGIVE = text(f"UPDATE work SET due_at = now(), lease = NULL, attempts = attempts - 1 WHERE {_KEY}")
+
+
+def hold(claim: Claim, until: datetime, problem: str) -> None:
+    """Give the work back, due at `until`, and do not count the attempt: it may not be done now, and that is nobody's fault."""
+    db.session.execute(_HOLD, _key(claim) | {"until": until, "problem": problem})
+
+
+_HOLD = text(f"""
+    UPDATE work SET due_at = :until, lease = NULL, attempts = attempts - 1, problem = :problem WHERE {_KEY}""")
 
 
 def park(claim: Claim, problem: str) -> None:

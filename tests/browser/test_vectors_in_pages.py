@@ -17,6 +17,7 @@ from flask_babel import Babel
 from jinja2 import ChainableUndefined
 from markupsafe import Markup
 
+from webmail.db import show_id
 from webmail.mail import mime
 from webmail.mail.sanitize import plain, reading
 from webmail.sending.composing import Original, reply
@@ -85,6 +86,7 @@ def app():
     app.jinja_options = {"undefined": ChainableUndefined, "trim_blocks": True, "lstrip_blocks": True}
     Babel(app)
     filters.init_app(app)
+    app.jinja_env.filters["id"] = show_id
     app.add_template_global(lambda path: f"/static/{path}", "static_url")
     app.add_template_global(lambda: "token", "csrf_token")
     app.url_build_error_handlers.append(lambda _error, endpoint, _values: f"/somewhere/{endpoint}")

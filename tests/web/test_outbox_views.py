@@ -166,7 +166,7 @@ def test_signed_out_one_is_sent_to_sign_in(stranger, empty):
 def compose(client, csrf):
     """Press Send in a composer: its answer. The same `ident` is the same form."""
 
-    def send(ident, button="1", **more):
+    def send(ident, button="send", **more):
         typed = {
             "to": "a@example.org",
             "cc": "",
@@ -175,7 +175,7 @@ def compose(client, csrf):
             "body": "One?",
             "draft_id": show_id(ident),
             "revision": "0",
-            "send": button,
+            button: "1",
             "csrf_token": csrf(client),
         }
         return client.post("/compose", data=typed | more)

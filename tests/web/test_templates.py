@@ -51,7 +51,9 @@ ENDPOINTS = {
     "accounts.create_mailbox": "/welcome",
     "settings.save": "/settings",
 }
-OUR_SCRIPTS = [f"/static/{name}" for name in ("vendor/htmx-4.0.1/htmx.min.js", "app.js", "keys.js", "compose.js")]
+OUR_SCRIPTS = [
+    f"/static/{name}" for name in ("vendor/htmx-4.0.1/htmx.min.js", "app.js", "keys.js", "compose.js")
+]
 MINE = sorted(p for p in TEMPLATES.rglob("*.html") if "auth" not in p.parts)
 PARTIALS = [p for p in MINE if p.name.startswith("_")]
 

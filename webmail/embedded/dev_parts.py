@@ -87,6 +87,8 @@ class Surroundings:
             # Without compiled modules each start compiles 3 s of libraries anew; here they litter nobody's tree.
             kept["PYTHONPYCACHEPREFIX"] = str(self.data_dir / "pycache")
         kept.setdefault("MTUMAIL_REGISTRATION", "open")  # dev is for trying things
+        for unhurried in ("MTUMAIL_UNDO_SECONDS", "MTUMAIL_SEND_HOUR", "MTUMAIL_SEND_DAY"):
+            kept.setdefault(unhurried, "0")
         return kept | {
             "PYTHONUNBUFFERED": "1",
             "MTUMAIL_ENV": "development",

@@ -88,7 +88,9 @@ def _others_waiting(mailbox_id: int, message_id: int) -> int:
     return int(rows(_WAITING, asked)[0][0])
 
 
-_WAITING = "SELECT count(*) FROM work WHERE mailbox_id = %(mailbox)s AND kind = %(kind)s AND item_id <> %(message)s"
+_WAITING = (
+    "SELECT count(*) FROM work WHERE mailbox_id = %(mailbox)s AND kind = %(kind)s AND item_id <> %(message)s"
+)
 
 
 def _put(rows: Sequence[dict[str, int]], again: bool) -> bool:

@@ -58,6 +58,40 @@ class DraftAttachment(Base):
     sealed: Mapped[bytes] = mapped_column(LargeBinary)
 
 
+class Scheduled(Base):
+    """A draft that leaves by itself at `send_at`, as it stands in `revision`; `held`: why it does not, as a code."""
+
+    __tablename__ = "scheduled"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["mailbox_id", "message_id"],
+            ["draft.mailbox_id", "draft.message_id"],
+            name="scheduled_draft_exists",
+            ondelete="CASCADE",
+        ),
+    )
+
+    mailbox_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
+    message_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
+    revision: Mapped[int] = mapped_column(Integer)
+    account_id: Mapped[BigId] = mapped_column(ForeignKey("account.account_id"))
+    way: Mapped[str] = mapped_column(Text)
+    send_at: Mapped[Stamp]
+    held: Mapped[str] = mapped_column(Text, server_default="")
+    created_at: Mapped[StampNow]
+
+
+class LimitTold(Base):
+    """When somebody's reaching the limit was last written into the audit log."""
+
+    __tablename__ = "limit_told"
+
+    mailbox_id: Mapped[BigId] = mapped_column(
+        ForeignKey("mailbox.mailbox_id"), primary_key=True, autoincrement=False
+    )
+    told_at: Mapped[StampNow]
+
+
 class Submission(Base):
     """One message on its way out: the outbox."""
 
@@ -70,6 +104,7 @@ class Submission(Base):
             ondelete="CASCADE",
         ),
         UniqueConstraint("mailbox_id", "message_id"),
+        Index("submission_by_time", "mailbox_id", "created_at"),
     )
 
     mailbox_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)

@@ -16,13 +16,16 @@ from sqlalchemy import ColumnElement, Row, case, func, insert, select, update
 
 from webmail import work
 from webmail.db import db, new_id
-from webmail.mail.models import Message
+from webmail.identity.models import Account
+from webmail.mail.models import Mailbox, Message
 from webmail.sending import events, returning
 from webmail.sending.models import Delivery, Submission
 
 FIRST_RETRY = timedelta(minutes=5)
 LONGEST_RETRY = timedelta(hours=4)
 GIVE_UP_AFTER = timedelta(days=5)
+LOOK_AGAIN = timedelta(minutes=10)
+"""How often mail of somebody suspended is looked at: it leaves that soon after they are back."""
 MOST_REPEATS = 5
 """A relay that never answers the last dot may have taken each copy: after this many attempts nobody is sent another."""
 OPEN = ("queued", "claimed", "handed", "deferred", "unknown")
@@ -130,13 +133,21 @@ class Leaving:
 
 
 def open_claim(claim: work.Claim) -> Leaving | None:
-    """What a claim is about, its open rows marked as claimed; None when nothing of it is left to send (or it is gone).
+    """What a claim is about, its open rows marked as claimed; None when nothing of it is to be sent now (or it is gone).
 
-    Rows that a dead worker left as `handed` are flagged: the relay may have them already.
+    Rows that a dead worker left as `handed` are flagged: the relay may have them already. The claim on mail of somebody who is
+    suspended is given back: it waits, and leaves once they are back.
     """
-    mine = (Submission.mailbox_id == claim.mailbox_id, Submission.submission_id == claim.item_id)
-    row = db.session.execute(select(Submission).where(*mine)).scalar()
-    if row is None:
+    found = db.session.execute(
+        _SUBMISSION.where(
+            Submission.mailbox_id == claim.mailbox_id, Submission.submission_id == claim.item_id
+        )
+    ).first()
+    if found is None:
+        return None
+    row, may_leave, now = found
+    if not may_leave:
+        work.hold(claim, now + LOOK_AGAIN, "suspended")
         return None
     statement = (
         update(Delivery)
@@ -157,6 +168,18 @@ def open_claim(claim: work.Claim) -> Leaving | None:
     return Leaving(
         claim.mailbox_id, claim.item_id, row.message_id, row.envelope_from, row.created_at, recipients
     )
+
+
+# What answers by itself was submitted by nobody: then the mailbox alone decides.
+_SUBMISSION = (
+    select(
+        Submission,
+        (Mailbox.state == "active") & (func.coalesce(Account.status, "active") == "active"),
+        func.clock_timestamp(),
+    )
+    .join(Mailbox, Mailbox.mailbox_id == Submission.mailbox_id)
+    .outerjoin(Account, Account.account_id == Submission.account_id)
+)
 
 
 def mark_handed(leaving: Leaving, recipients: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from flask import current_app
@@ -13,7 +13,7 @@ from webmail import jobs
 from webmail.db import db, new_id
 from webmail.errors import Conflict, KeyTrouble, NotFound, Refused
 from webmail.keys import MailboxKeys, new_content_key, seal
-from webmail.mail import correspondents, filing, idn, messages, reading
+from webmail.mail import contacts, correspondents, filing, idn, messages, reading
 from webmail.mail.addresses import Address, AddressError, parse_recipients, parse_spec
 from webmail.mail.folders import Kind
 from webmail.mail.mailboxes import refuse_unless_active
@@ -29,7 +29,7 @@ from webmail.sending.composing import (
     new_message_id,
     reply,
 )
-from webmail.sending.models import Draft
+from webmail.sending.models import Draft, Scheduled
 from webmail.settings import dkim_keys
 
 log = logging.getLogger(__name__)
@@ -63,6 +63,17 @@ def _saved(keys: MailboxKeys, draft_id: int | None) -> drafts.Fields | None:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A draft that may leave: its bytes, not signed yet, and whom they go to."""
+
+    fields: drafts.Fields
+    sender: str
+    recipients: Sequence[str]
+    people: Sequence[Address]
+    raw: bytes
+
+
 def submit(
     keys: MailboxKeys,
     message_id: int,
@@ -74,9 +85,19 @@ def submit(
 ) -> int:
     """Send revision `revision` of a draft: it leaves the drafts for Sent, and its recipients are queued. The submission's id.
 
-    Runs in the caller's transaction; once that commits, the message cannot be lost. Raises Conflict when the draft was changed or
-    sent meanwhile (two presses of Send make one message), CompositionError (with the field) or Refused for what must not leave as
-    it is.
+    Runs in the caller's transaction; once that commits, the message cannot be lost. Raises what `prepare` does.
+    """
+    ready = prepare(keys, message_id, revision, author=author, limit=limit)
+    return leave(keys, message_id, ready, account_id=account_id)
+
+
+def prepare(
+    keys: MailboxKeys, message_id: int, revision: int, *, author: tuple[str, str], limit: int
+) -> Ready:
+    """Lock a draft until the transaction ends, and build what would leave of it.
+
+    Raises Conflict when the draft was changed or sent meanwhile (two presses of Send make one message), CompositionError (with
+    the field) or Refused for what must not leave as it is.
     """
     refuse_unless_active(keys.mailbox_id)
     query = select(Draft.revision).where(Draft.mailbox_id == keys.mailbox_id, Draft.message_id == message_id)
@@ -92,15 +113,22 @@ def submit(
     raw = build(composition)
     if len(raw) > limit * 2:
         raise Refused("The message is too large to leave.")
-    keep(keys, message_id, author[1], raw)
+    people = [*composition.to, *composition.cc, *composition.bcc]
+    return Ready(fields, author[1], everybody, people, raw)
+
+
+def leave(keys: MailboxKeys, message_id: int, ready: Ready, *, account_id: int | None) -> int:
+    """Make a draft that was prepared in this transaction a message in Sent and in the outbox; the submission's id."""
+    keep(keys, message_id, ready.sender, ready.raw)
     db.session.execute(
         delete(Draft).where(Draft.mailbox_id == keys.mailbox_id, Draft.message_id == message_id)
     )
-    origin = fields.answers if fields.answers is not None else fields.forwards
+    origin = ready.fields.answers if ready.fields.answers is not None else ready.fields.forwards
     if origin is not None:
-        outbox.mark_answered(keys.mailbox_id, origin, forwarded=fields.answers is None)
-    submission_id = outbox.submit(keys.mailbox_id, message_id, account_id, author[1], everybody)
-    correspondents.written_to(keys, everybody)
+        outbox.mark_answered(keys.mailbox_id, origin, forwarded=ready.fields.answers is None)
+    submission_id = outbox.submit(keys.mailbox_id, message_id, account_id, ready.sender, ready.recipients)
+    correspondents.written_to(keys, ready.recipients)
+    contacts.learn(keys, ready.people)
     jobs.ring_after_commit(jobs.SEND)
     return submission_id
 
@@ -108,8 +136,11 @@ def submit(
 def was_sent(keys: MailboxKeys, message_id: int, fields: drafts.Fields) -> bool:
     """Whether what was typed has become this message in the outbox already: Send was pressed twice, or an answer was lost.
 
-    Blanks do not count: the wire folds lines. False when anything else differs, so that no text is thrown away.
+    Or waits to become it, see `later`. Blanks do not count: the wire folds lines. False when anything else differs, so that no
+    text is thrown away.
     """
+    if _waits(keys, message_id, fields):
+        return True
     states = outbox.statuses(keys.mailbox_id, [message_id], timeline=False).get(message_id)
     if not states:
         return False
@@ -122,6 +153,21 @@ def was_sent(keys: MailboxKeys, message_id: int, fields: drafts.Fields) -> bool:
         {person.email for person in typed} == {status.recipient for status in states}
         and _bare(view.subject) == _bare(fields.subject)
         and _bare(view.text) == _bare(fields.body)
+    )
+
+
+def _waits(keys: MailboxKeys, message_id: int, fields: drafts.Fields) -> bool:
+    """Whether the draft waits to leave just as it was typed here."""
+    query = select(Draft.revision).join(
+        Scheduled, (Scheduled.mailbox_id == Draft.mailbox_id) & (Scheduled.message_id == Draft.message_id)
+    )
+    query = query.where(Draft.mailbox_id == keys.mailbox_id, Draft.message_id == message_id)
+    if db.session.execute(query.where(Scheduled.revision == Draft.revision)).scalar() is None:
+        return False
+    there = drafts.load(keys, message_id).fields
+    return all(
+        _bare(getattr(there, name)) == _bare(getattr(fields, name))
+        for name in ("to", "cc", "bcc", "subject", "body")
     )
 
 
@@ -143,6 +189,8 @@ def _composition(
         attachments=_files(keys, message_id),
         in_reply_to=fields.in_reply_to,
         references=fields.references,
+        formatted=fields.formatted,
+        reply_to=_parsed("body", fields.reply_to),
         message_id=new_message_id(sender.domain),
         date=datetime.now(UTC),
     )

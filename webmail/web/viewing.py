@@ -148,6 +148,9 @@ def _block(message_id: int) -> Undo:
 
 _WORDS = {
     "sending": _l("Sending. You will see here when it has left."),
+    "draft_again": _l("It is a draft again."),
+    "left_already": _l("It has left already."),
+    "leaving_now": _l("It leaves now."),
     "saved": _l("Draft saved."),
     "discarded": _l("Draft discarded."),
     "settings": _l("Settings saved."),

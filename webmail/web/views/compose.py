@@ -13,7 +13,7 @@ from webmail.errors import Conflict, Refused
 from webmail.keys import MailboxKeys
 from webmail.mail import contacts
 from webmail.mail.folders import Kind
-from webmail.sending import answers_kept, drafts, submitting
+from webmail.sending import answers_kept, drafts, later, submitting
 from webmail.sending.composing import CompositionError, inserted, trimmed
 from webmail.sending.drafts import Fields
 from webmail.web import composer, reminders
@@ -31,11 +31,14 @@ from webmail.web.beginnings import (
     with_its_files,
 )
 from webmail.web.composer import Around, around, blueprint, path_of, show, whole
+from webmail.web.leaving import typed_time, undo_seconds
 from webmail.web.posted import ComposeForm, Posted, number, read
 from webmail.web.unsendable import address_errors, unsendable
 from webmail.web.viewing import Notice, is_looked_at, leave, left, own_mail
 from webmail.web.views import kept_answers, suggestions, uploads
 from webmail.web.words import gettext as _
+
+__all__ = ["blueprint"]
 
 # Imported: their routes are on it.
 assert {kept_answers.blueprint, suggestions.blueprint, uploads.blueprint} == {blueprint}
@@ -86,7 +89,7 @@ def submit() -> BaseResponse:
     if "discard" in request.form:
         return _discard(posted)
     try:
-        if "send" in request.form:
+        if _is_sending():
             return _send(posted)
         with own_mail() as keys:
             posted = _reworded(keys, posted)
@@ -156,11 +159,14 @@ def _write(keys: MailboxKeys, posted: Posted, *, with_files: bool = True) -> dra
 
 def _send(posted: Posted) -> BaseResponse:
     """Save and send in one transaction: a second press of the button waits for the first, and finds it sent."""
+    at, problem = _chosen_time()
     errors = address_errors(posted.fields)
     if errors:
         with own_mail() as keys:
             posted = replace(posted, fields=_ungrouped(keys, posted.fields))
         errors = address_errors(posted.fields)
+    if problem:
+        errors["send_at"] = [problem]
     if errors:
         return _kept(posted, errors)
     try:
@@ -169,13 +175,15 @@ def _send(posted: Posted) -> BaseResponse:
             said = request.form.get("reminded", "").split()
             told = reminders.before_sending(keys, draft) if composer.wants_reminders() else []
             if {one.code for one in told} <= set(said):
-                submitting.submit(
+                waits = later.send(
                     keys,
                     draft.message_id,
                     draft.revision,
                     account_id=g.viewer.account_id,
                     author=sender(keys, draft.fields.identity).author,
                     limit=limit(),
+                    undo=undo_seconds(),
+                    at=at,
                 )
                 return_to = None
             else:
@@ -185,9 +193,34 @@ def _send(posted: Posted) -> BaseResponse:
     except CompositionError as error:
         field = error.field if error.field in whole(None) else "body"
         return _kept(posted, {field: [unsendable(error)]})
+    except later.TimeError as error:
+        return _kept(posted, {"send_at": [_untimely(error.reason)]})
     if return_to is not None:
         return _reminded(return_to, posted, draft, told)
-    return _sent(draft.message_id)
+    return _sent(draft.message_id, waits=waits is not None)
+
+
+def _is_sending() -> bool:
+    return bool({"send", "later"} & request.form.keys())
+
+
+def _chosen_time() -> tuple[datetime | None, str]:
+    """When it is to leave, for the button that says so; or what is wrong with what was typed."""
+    if "later" not in request.form:
+        return None, ""
+    try:
+        at = typed_time(request.form.get("send_at_date", ""), request.form.get("send_at_time", ""))
+    except (ValueError, OverflowError):
+        at = None
+    return at, "" if at else str(_("Choose a day and a time, such as 2026-12-24 and 09:30."))
+
+
+def _untimely(reason: str) -> str:
+    words = {
+        "past": _("This time has passed. Choose a later one."),
+        "far": _("This is more than a year away. Choose an earlier time."),
+    }
+    return str(words[reason])
 
 
 def _reminded(
@@ -205,7 +238,10 @@ def _ungrouped(keys: MailboxKeys, fields: Fields) -> Fields:
     return replace(fields, to=to, cc=cc, bcc=bcc)
 
 
-def _sent(message_id: int) -> BaseResponse:
+def _sent(message_id: int, *, waits: bool) -> BaseResponse:
+    """To the message in Sent; or, while it waits, to where it can be taken back."""
+    if waits:
+        return redirect(url_for("outbox.index", sent=show_id(message_id)), 303)
     leave(word="sending")
     return redirect(url_for("mail.message", folder=Kind.SENT.slug, message=message_id), 303)
 
@@ -254,8 +290,8 @@ def _conflict(posted: Posted) -> BaseResponse:
     """
     with own_mail() as keys:
         mine = posted.draft_id
-        if "send" in request.form and mine is not None and submitting.was_sent(keys, mine, posted.fields):
-            return _sent(mine)
+        if _is_sending() and mine is not None and submitting.was_sent(keys, mine, posted.fields):
+            return _sent(mine, waits=later.waiting(keys, mine) is not None)
         try:
             writer = sender(keys, posted.fields.identity)
             fields = replace(submitting.threaded(keys, posted.fields, mine), reply_to=writer.reply_to)

@@ -14,6 +14,7 @@ from webmail.mail import correspondents, folders
 from webmail.web import shortcuts
 from webmail.web.access import requires
 from webmail.web.htmx import render
+from webmail.web.leaving import undo_seconds
 from webmail.web.viewing import leave, left, own_mail, page
 from webmail.web.words import gettext as _
 
@@ -68,6 +69,22 @@ SECTIONS: tuple[tuple[Any, tuple[Choice, ...]], ...] = (
         ),
     ),
     (
+        _l("Sending"),
+        (
+            Choice(
+                "undo",
+                _l("Send can be undone for"),
+                (
+                    ("0", _l("Not at all: it leaves at once")),
+                    ("5", _l("5 seconds")),
+                    ("10", _l("10 seconds")),
+                    ("20", _l("20 seconds")),
+                    ("30", _l("30 seconds")),
+                ),
+            ),
+        ),
+    ),
+    (
         _l("List"),
         (
             Choice("rows", _l("Messages on a page"), (("20", "20"), ("50", "50"), ("100", "100"))),
@@ -92,6 +109,7 @@ def settings_page() -> BaseResponse:
     """How pages look for me."""
     prefs = g.viewer.preferences
     chosen = {choice.name: str(getattr(prefs, choice.name)) for choice in CHOICES}
+    chosen["undo"] = str(undo_seconds())
     return _index(chosen | {KEYBOARD.name: "on" if prefs.keys else "off"}, {})
 
 
