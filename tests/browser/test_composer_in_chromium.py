@@ -124,7 +124,7 @@ def test_a_message_is_written_previewed_and_sent_by_keyboard_alone(window, opene
     page.keyboard.press("Enter")
     expect(page.locator("section .reading strong")).to_have_text("bold")
     expect(page.locator("[name=formatted]")).to_be_checked()
-    page.locator("#compose summary").focus()
+    page.locator("#compose summary", has_text="Options").focus()
     page.keyboard.press("Enter")
     tab_to(page, "[name=insert]")
     page.keyboard.press("Enter")
@@ -237,7 +237,7 @@ def test_what_may_not_be_attached_is_said(window, tmp_path, web_app, monkeypatch
 def test_nothing_is_cut_off(window, opened, ann, width):
     opened(ann, lambda keys: answers_kept.add(keys, "A rather long name " * 5, "w"))
     page = window(width=width)
-    page.locator("#compose summary").click()
+    page.locator("#compose summary", has_text="Options").click()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     box = page.locator("#compose .menu > div").bounding_box()
     assert box["x"] >= 0
