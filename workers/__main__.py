@@ -34,8 +34,8 @@ STOP_SECONDS = 25
 
 
 def _queue(name: str) -> None:
-    settings = core().extensions["settings"]
-    while True:
+    settings, parent, worker = core().extensions["settings"], os.getppid(), None
+    while os.getppid() == parent and not (worker is not None and worker._stop_requested):
         try:
             connection = Redis.from_url(settings.redis_url)
             queue = Queue(name, connection=connection, serializer=JSONSerializer, job_class=Nudge)

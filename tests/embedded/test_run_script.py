@@ -248,7 +248,13 @@ def test_without_home_one_is_lent_to_the_installer_alone(project):
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 7), (signal.SIGTERM, -signal.SIGTERM)])
 def test_signals_reach_the_program_because_run_becomes_it(ready, number, code):
-    process = subprocess.Popen(ready.command("wait"), env=ready.environment, stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        ready.command("wait"),
+        env=ready.environment,
+        stdout=subprocess.PIPE,
+        # What was started in the background by a script ignores Ctrl-C, and would hand that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     assert process.stdout.readline() == b"up\n"
     process.send_signal(number)
     assert process.wait(20) == code

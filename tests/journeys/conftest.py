@@ -91,9 +91,13 @@ class Service:
 
     def part(self, ending: str) -> Process | None:
         """The process that `dev` itself started whose command holds `ending`."""
-        mine = [p for p in self.processes() if p.parent == self.process.pid and ending in p.command]
+        mine = self.parts(ending)
         assert len(mine) <= 1, mine
         return mine[0] if mine else None
+
+    def parts(self, ending: str) -> list[Process]:
+        """As `part`; several while children whose parent was killed outright are on their way out."""
+        return [p for p in self.processes() if p.parent == self.process.pid and ending in p.command]
 
     def children(self, pid: int) -> list[Process]:
         """What the process `pid` started."""

@@ -120,11 +120,17 @@ def kill(pid: int) -> None:
 
 
 def kill_worker(service, eventually) -> None:
-    worker = eventually(lambda: service.part("webmail.cli worker"), 20, "a worker")
+    worker = the_worker(service, eventually)
     kill(worker.pid)
-    eventually(
-        lambda: (now := service.part("webmail.cli worker")) and now.pid != worker.pid, 20, "another worker"
+    eventually(lambda: the_worker(service, eventually).pid != worker.pid, 20, "another worker")
+
+
+def the_worker(service, eventually):
+    """The one worker, once the children of one that was killed are gone."""
+    [worker] = eventually(
+        lambda: len(found := service.parts("webmail.cli worker")) == 1 and found, 30, "one worker"
     )
+    return worker
 
 
 def test_nothing_is_lost_or_doubled_while_workers_die_and_valkey_forgets(service, stored, eventually):
@@ -136,7 +142,7 @@ def test_nothing_is_lost_or_doubled_while_workers_die_and_valkey_forgets(service
         eventually(lambda: acknowledged() >= COUNT // 3, 120, "a third of the messages")
         with Redis.from_url(f"unix://{service.data}/valkey/valkey.sock") as valkey:
             valkey.flushall()
-        worker = service.part("webmail.cli worker")
+        worker = the_worker(service, eventually)
         children = eventually(lambda: len(c := service.children(worker.pid)) >= 3 and c, 20, "its children")
         for child in children:
             with suppress(ProcessLookupError):
