@@ -204,3 +204,25 @@ def test_a_list_reads_its_mailbox_by_index_alone(superuser, empty, ann, ben, del
     assert "Sort" not in plan
     buffers = int(re.search(r"Buffers: shared hit=(\d+)", plan)[1])
     assert buffers < (3_000 if grouped else 1_500), plan
+
+
+def test_too_many_to_take_back_are_counted_right_and_offered_no_half_undo(
+    browser_of, deliver, ann, letter, csrf
+):
+    ids = [deliver(ann, letter("one", **{"Message-ID": "<c0@x.example>"}))]
+    for number in range(1, 102):
+        ids.append(
+            deliver(
+                ann,
+                letter(
+                    f"Re: one {number}",
+                    **{"Message-ID": f"<c{number}@x.example>", "References": "<c0@x.example>"},
+                ),
+            )
+        )
+    client = browser_of(ann)
+    data = {"csrf_token": csrf(client), "action": "archive", "id": show_id(ids[-1])}
+    page = client.post("/mail/inbox/act", data=data, follow_redirects=True).text
+    notice = re.search(r'id="notice".*?</div>', page, re.S)[0]
+    assert "102 archived" in notice
+    assert "<form" not in notice

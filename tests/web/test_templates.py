@@ -143,7 +143,7 @@ def a_message(i: int = 0, **more: Any) -> Shown:
         "has_formatted": True, "formatted_href": "/formatted", "reply_to": [nobody], "warning": HOSTILE, "problems": [HOSTILE],
         "attachments": [a_file(n, kind) for n, kind in enumerate(("picture", "text", "pdf", "calendar", "message", ""))],
         "zip_href": "/all.zip", "deliveries": [DeliveryLine(HOSTILE, s, s, NOW, HOSTILE, timeline) for s in states for timeline in ((), [HAPPENED])],
-        "pictures": PictureNote("offered", "2 pictures left out.", 2, "", "g@x.example", False),
+        "pictures": PictureNote("offered", "2 pictures left out.", "g@x.example", False),
         "leaving": Leaving("post", HOSTILE, HOSTILE, "", "https://list.example/"), "invitation": an_invitation(),
         "incoming": True, "blocked": True, "reported": "spam",
     }  # fmt: skip
@@ -240,7 +240,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "conversation": ("mail/message.html", an_open("archive", a_message(1, open=False), a_message(2), a_message(3, open=False))),
     "plain message": ("mail/message.html", an_open("inbox", a_plain_message())),
     "shortcuts on": ("mail/message.html", an_open("inbox", a_plain_message()) | {"prefs": KEYS_ON}),
-    **{f"pictures {state}": ("mail/message.html", an_open("inbox", a_plain_message(has_formatted=True, pictures=PictureNote(state, "2 pictures.", 2, "", HOSTILE, True)))) for state in ("waiting", "ready", "shown", "failed")},
+    **{f"pictures {state}": ("mail/message.html", an_open("inbox", a_plain_message(has_formatted=True, pictures=PictureNote(state, "2 pictures.", HOSTILE, True)))) for state in ("waiting", "ready", "shown", "failed")},
     **{f"leaving {way} {state}": ("mail/message.html", an_open("inbox", a_plain_message(leaving=Leaving(way, HOSTILE, HOSTILE, state, "https://list.example/")))) for way in ("post", "mail", "page") for state in ("", "asked", "done", "failed")},
     "quoted": ("mail/message.html", an_open("inbox", a_plain_message(body=[Piece(Markup("<p>new"), False), Piece(Markup("<p>old"), True)]))),
     "inner": ("mail/inner.html", every_page(**INSIDE)),

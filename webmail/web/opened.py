@@ -175,10 +175,7 @@ def _open(
     show_formatted = view.laid_out and (asked or preferences.reading) == "formatted"
     href = str(base["href"])
     report = reports.of_message(keys.mailbox_id, line.message_id) if line.folder == Kind.JUNK else None
-    more = {
-        "to": [Who(*item) for item in view.to],
-        "cc": [Who(*item) for item in view.cc],
-        "bcc": [Who(*item) for item in view.bcc],
+    more = _recipients(view) | {
         "to_words": _to_words(view.to + view.cc),
         "trust": trust_words.shown(
             assessed(keys, line, view, known), view.authentication, f"trust-{base['id']}"
@@ -209,10 +206,7 @@ def on_paper(keys: MailboxKeys, line: Line) -> Shown:
     """A message for the printer. Its links are written out, so it is read anew where they were kept short."""
     raw = messages.readable_source(keys, line.message_id)
     view = build(raw, line.message_id, full_links=True).view
-    more = {
-        "to": [Who(*item) for item in view.to],
-        "cc": [Who(*item) for item in view.cc],
-        "bcc": [Who(*item) for item in view.bcc],
+    more = _recipients(view) | {
         "body": pieces(view),
         "attachments": files("", view.files),
         "problems": problems(view),
@@ -223,6 +217,10 @@ def on_paper(keys: MailboxKeys, line: Line) -> Shown:
 def pieces(view: View) -> list[Piece]:
     """The body: the one place that trusts HTML, which `sanitize` had the last word on."""
     return [Piece(Markup(item.html), item.quoted) for item in view.pieces]  # noqa: S704
+
+
+def _recipients(view: View) -> dict[str, object]:
+    return {name: [Who(*item) for item in getattr(view, name)] for name in ("to", "cc", "bcc")}
 
 
 def _to_words(people: Sequence[Person]) -> str:

@@ -21,8 +21,6 @@ class PictureNote:
 
     state: str
     words: str
-    count: int
-    href: str
     sender: str
     sender_allowed: bool
 
@@ -35,7 +33,6 @@ def note(keys: MailboxKeys, line: Line, view: View, known: Known) -> PictureNote
     """
     if not view.remote_images or not view.laid_out:
         return None
-    sender = view.sender[1]
     agreed = known.pictures or g.viewer.preferences.pictures == "always"
     forged = view.authentication is not None and view.authentication.verdict == "failed"
     stands = agreed and not forged and line.folder not in (Kind.JUNK, Kind.TRASH)
@@ -44,24 +41,19 @@ def note(keys: MailboxKeys, line: Line, view: View, known: Known) -> PictureNote
         images = reading.layout(keys, line.message_id).images
         state = remote_pictures.want(keys, line.message_id, images)
     asked = request.args.get("pictures") == "1" or (stands and not _saves_data())
-    return _note(view, state, sender, known, asked=asked)
+    return PictureNote(*_told(state, view.remote_images, asked=asked), view.sender[1], known.pictures)
 
 
-def _note(
-    view: View, state: remote_pictures.Pictures, sender: str, known: Known, *, asked: bool
-) -> PictureNote:
-    count = view.remote_images
+def _told(state: remote_pictures.Pictures, count: int, *, asked: bool) -> tuple[str, str]:
+    """State and words of a note about `count` pictures; `asked`: to see them."""
     if not state.total:
-        words = ngettext("%(num)s picture left out.", "%(num)s pictures left out.", count)
-        return PictureNote("offered", words, count, "", sender, known.pictures)
+        return "offered", ngettext("%(num)s picture left out.", "%(num)s pictures left out.", count)
     if state.waiting:
-        words = ngettext("Fetching %(num)s picture.", "Fetching %(num)s pictures.", state.total)
-        return PictureNote("waiting", words, count, "", sender, known.pictures)
+        return "waiting", ngettext("Fetching %(num)s picture.", "Fetching %(num)s pictures.", state.total)
     if not state.fetched:
-        words = ngettext(
+        return "failed", ngettext(
             "The picture could not be fetched.", "None of the %(num)s pictures could be fetched.", state.total
         )
-        return PictureNote("failed", words, count, "", sender, known.pictures)
     cost = ngettext(
         "%(num)s picture, %(there)s, about %(here)s for you.",
         "%(num)s pictures, %(there)s, about %(here)s for you.",
@@ -71,7 +63,7 @@ def _note(
     )
     if state.failed:
         cost += " " + ngettext("%(num)s could not be fetched.", "%(num)s could not be fetched.", state.failed)
-    return PictureNote("shown" if asked else "ready", cost, count, "", sender, known.pictures)
+    return "shown" if asked else "ready", cost
 
 
 def _saves_data() -> bool:

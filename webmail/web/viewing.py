@@ -14,7 +14,7 @@ from webmail.db import read_id, show_id, transaction
 from webmail.errors import NotFound
 from webmail.identity.viewer import Preferences
 from webmail.keys import MailboxKeys, MasterKeys, open_mailbox
-from webmail.mail import folders
+from webmail.mail import folders, messages
 from webmail.mail.folders import Kind
 from webmail.mail.mailboxes import OwnerSession
 from webmail.web.words import gettext as _
@@ -77,6 +77,17 @@ def own_mail() -> Iterator[MailboxKeys]:
         yield open_mailbox(master, viewer.mailbox_id, OwnerSession(viewer.account_id))
 
 
+@contextmanager
+def own_message(folder: str, message_id: int) -> Iterator[tuple[MailboxKeys, messages.Line]]:
+    """As `own_mail`, with the line of one message in that folder. NotFound for any other, a stranger's or none."""
+    kind = folders.by_slug(folder)
+    with own_mail() as keys:
+        line = messages.line(keys, message_id)
+        if line.folder != kind:
+            raise NotFound("message")
+        yield keys, line
+
+
 def is_looked_at() -> bool:
     """Whether somebody asked for this page to see it: HEAD and a browser's guess at the next page change nothing."""
     return request.method == "GET" and "Sec-Purpose" not in request.headers
@@ -126,15 +137,15 @@ def _said(action: str, count: int) -> str:
     return words[action]() if action in words else ""
 
 
-def acted(folder: str, action: str, ids: Sequence[int], undo: str | None) -> Notice:
-    """What to say after an act on messages, with the way back where there is one."""
+def acted(folder: str, action: str, ids: Sequence[int], undo: str | None, count: int | None = None) -> Notice:
+    """What to say after an act on messages, with the way back where there is one. `count`: how many, if `ids` are only some."""
     if not ids:
         return Notice("status", _("Nothing was selected."))
     fields = [("action", undo or ""), ("whole", "0"), *(("id", show_id(number)) for number in ids)]
     back = Undo(url_for("mail.act", folder=folder), fields) if undo else None
     return Notice(
         "status",
-        _said(action, len(ids)),
+        _said(action, count or len(ids)),
         back,
         _block(ids[0]) if action == "junk" and len(ids) == 1 else None,
     )
@@ -166,26 +177,39 @@ _WORDS = {
     "accepted": _l("Accepted. Your answer is on its way."),
     "tentative": _l("Accepted as tentative. Your answer is on its way."),
     "declined": _l("Declined. Your answer is on its way."),
+    "contact_saved": _l("Saved."),
+    "contact_deleted": _l("Deleted."),
+    "contact_restored": _l("It is back."),
+    "contact_kept": _l("Kept in your contacts."),
+    "contact_added": _l("Added to your contacts."),
+    "contact_there": _l("This person is in your contacts already."),
+    "contact_never": _l("Will not be suggested while you write."),
+    "contact_suggest": _l("Will be suggested while you write."),
 }
+
+
+MAX_TOLD = 100
+"""So many messages of an act are kept for the next page."""
 
 
 def leave(
     *,
     word: str = "",
     act: tuple[str, str, Sequence[int], str | None] | None = None,
-    sender_of: tuple[str, int] | None = None,
+    undo: Undo | None = None,
 ) -> None:
-    """Keep what happened for the next page, in a signed cookie: a named word, or an act as `acted` takes it. Ids and codes only.
-
-    `sender_of` is the folder and the message whose sender was blocked: the way back needs them.
+    """Keep what happened for the next page, in a signed cookie: a named word with the way back from it, or an act as `acted`
+    takes it. Ids and codes only.
     """
     if act is not None:
-        folder, action, ids, undo = act
-        said: dict[str, Any] = {"act": [folder, action, [show_id(number) for number in ids[:100]], undo]}
+        folder, action, ids, back = act
+        # A cookie has no room for more; and an undo of some of them would be none.
+        told, back = ids[:MAX_TOLD], back if len(ids) <= MAX_TOLD else None
+        said: dict[str, Any] = {"act": [folder, action, [show_id(one) for one in told], back, len(ids)]}
     elif word:
         said = {"word": word}
-        if sender_of is not None:
-            said["sender_of"] = [sender_of[0], show_id(sender_of[1])]
+        if undo is not None:
+            said["undo"] = [undo.url, undo.fields]
     else:
         return
     session["said"] = {"to": g.viewer.account_id} | said
@@ -197,15 +221,8 @@ def left() -> Notice | None:
     if not isinstance(said, dict) or said.get("to") != g.viewer.account_id:
         return None  # somebody else signed in with this browser since
     if "word" in said and said["word"] in _WORDS:
-        return Notice("status", str(_WORDS[said["word"]]), _unblock(said.get("sender_of")))
+        return Notice("status", str(_WORDS[said["word"]]), Undo(*said["undo"]) if "undo" in said else None)
     if "act" in said:
-        folder, action, ids, undo = said["act"]
-        return acted(folder, action, [read_id(item) for item in ids], undo)
+        folder, action, ids, undo, count = said["act"]
+        return acted(folder, action, [read_id(item) for item in ids], undo, count)
     return None
-
-
-def _unblock(sender_of: Sequence[str] | None) -> Undo | None:
-    if sender_of is None:
-        return None
-    folder, shown_id = sender_of
-    return Undo(url_for("mail.block", folder=folder, message=read_id(shown_id)), [("block", "0")])

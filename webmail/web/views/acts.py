@@ -16,8 +16,8 @@ from webmail.sending import drafts
 from webmail.web.access import requires
 from webmail.web.beginnings import again, passed_on_whole
 from webmail.web.htmx import is_fragment, render, steer
-from webmail.web.viewing import FOLDER_NAMES, FolderLine, acted, leave, own_mail, page
-from webmail.web.views.mail import blueprint, folder_list, is_grouped, line_in
+from webmail.web.viewing import FOLDER_NAMES, FolderLine, acted, leave, own_mail, own_message, page
+from webmail.web.views.mail import blueprint, folder_list, is_grouped
 from webmail.web.words import gettext as _
 
 __all__ = ["blueprint"]
@@ -31,11 +31,14 @@ def act(folder: str) -> BaseResponse:
     """Do one thing to the selected messages, and show the list again."""
     action = request.form.get("action", "")
     ids = [read_id(item) for item in request.form.getlist("id")[:MAX_SELECTED]]
-    if request.form.get("whole") != "0" and folder != "search":  # an undo names exactly what it takes back
-        ids = _whole(folders.by_slug(folder), ids, action)
     if action == "delete" and ids and not request.form.get("confirm"):
         return _confirm(folder, ids)
-    done = _do(ids, action)
+    with own_mail() as keys:
+        if (
+            request.form.get("whole") != "0" and folder != "search"
+        ):  # an undo names exactly what it takes back
+            ids = _whole(keys, folders.by_slug(folder), ids, action)
+        done = _do(keys, ids, action)
     return _after(folder, done, list_page=True)
 
 
@@ -46,14 +49,13 @@ def act_one(folder: str, message: int) -> BaseResponse:
     action = request.form.get("action", "")
     if action == "delete":
         return _confirm(folder, [message])
-    with own_mail() as keys:
-        line_in(keys, message, folders.by_slug(folder))
     if action in _BEGINNINGS:
         return _begin(_BEGINNINGS[action], folder, message)
-    ids = [message]
-    if request.form.get("whole") == "1":
-        ids = _whole(folders.by_slug(folder), ids, action)
-    done = _do(ids, action)
+    with own_message(folder, message) as (keys, line):
+        ids = [message]
+        if request.form.get("whole") == "1":
+            ids = _whole(keys, line.folder, ids, action)
+        done = _do(keys, ids, action)
     if action in ("star", "unstar"):
         leave(act=(folder, done.action, done.message_ids, done.undo))
         return redirect(url_for("mail.message", folder=folder, message=message), 303)
@@ -64,12 +66,11 @@ _OF_ONE = frozenset({"star", "unread", "back"})
 """What is done to the message that stands for its conversation, and to no other of it."""
 
 
-def _whole(kind: Kind, ids: list[int], action: str) -> list[int]:
+def _whole(keys: MailboxKeys, kind: Kind, ids: list[int], action: str) -> list[int]:
     """With the rest of their conversations in this folder, where the reader sees those as one."""
     if action in _OF_ONE or not is_grouped(kind) or not ids:
         return ids
-    with own_mail() as keys:
-        return list(conversations.members(keys.mailbox_id, ids))
+    return list(conversations.members(keys.mailbox_id, ids))
 
 
 _BEGINNINGS = {"again": again, "forward-whole": passed_on_whole}
@@ -78,7 +79,7 @@ _BEGINNINGS = {"again": again, "forward-whole": passed_on_whole}
 def _begin(make: Callable[[MailboxKeys, int], drafts.Opened], folder: str, message: int) -> BaseResponse:
     """To the composer, with a draft that the message and its files went into."""
     try:
-        with own_mail() as keys:
+        with own_message(folder, message) as (keys, _line):
             draft = make(keys, message)
     except Refused:
         leave(word="too_large")
@@ -86,11 +87,10 @@ def _begin(make: Callable[[MailboxKeys, int], drafts.Opened], folder: str, messa
     return redirect(url_for("compose.new", draft=show_id(draft.message_id)), 303)
 
 
-def _do(ids: Sequence[int], action: str) -> messages.Done:
+def _do(keys: MailboxKeys, ids: Sequence[int], action: str) -> messages.Done:
     if action not in messages.ACTIONS:
         abort(400)
-    with own_mail() as keys:
-        return messages.act(keys.mailbox_id, ids, action)
+    return messages.act(keys.mailbox_id, ids, action)
 
 
 def _confirm(folder: str, ids: Sequence[int]) -> BaseResponse:

@@ -9,14 +9,14 @@ from webmail.db import show_id
 from webmail.errors import NotFound
 from webmail.identity import accounts
 from webmail.keys import MailboxKeys
-from webmail.mail import correspondents, folders, reading, remote_pictures, unsubscribing
+from webmail.mail import correspondents, reading, remote_pictures, unsubscribing
 from webmail.mail.unsubscribe import Offer
 from webmail.sending import drafts, submitting
 from webmail.web import pictures
 from webmail.web.access import requires
 from webmail.web.beginnings import author, limit
-from webmail.web.viewing import leave, own_mail
-from webmail.web.views.mail import blueprint, line_in
+from webmail.web.viewing import Undo, leave, own_message
+from webmail.web.views.mail import blueprint
 
 __all__ = ["blueprint"]
 
@@ -28,8 +28,7 @@ def agree(folder: str, message: int) -> BaseResponse:
     choice = request.form.get("agree", "")
     if choice not in ("once", "sender", "always", "stop"):
         abort(400)
-    with own_mail() as keys:
-        line_in(keys, message, folders.by_slug(folder))
+    with own_message(folder, message) as (keys, _line):
         view = reading.load(keys, message)
         if choice in ("sender", "stop") and view.sender[1]:
             correspondents.allow_pictures(keys, view.sender[1], choice == "sender")
@@ -46,8 +45,7 @@ def agree(folder: str, message: int) -> BaseResponse:
 @requires("mail")
 def how_far(folder: str, message: int) -> BaseResponse:
     """How far fetching is: the part of the page that is asked for again while pictures are on their way."""
-    with own_mail() as keys:
-        line = line_in(keys, message, folders.by_slug(folder))
+    with own_message(folder, message) as (keys, line):
         view = reading.load(keys, message)
         known = correspondents.known(keys, view.sender[1]) if view.sender[1] else correspondents.NOBODY
         note = pictures.note(keys, line, view, known)
@@ -61,8 +59,7 @@ def how_far(folder: str, message: int) -> BaseResponse:
 @requires("mail")
 def unsubscribe(folder: str, message: int) -> BaseResponse:
     """Leave the list that a message came by: RFC 8058 where it offers that, else by a message to the address it names."""
-    with own_mail() as keys:
-        line = line_in(keys, message, folders.by_slug(folder))
+    with own_message(folder, message) as (keys, line):
         offer = reading.load(keys, message).offer
         if line.direction != "in" or not offer or not (offer.post or offer.mailto):
             raise NotFound("offer")
@@ -94,13 +91,16 @@ def _by_mail(keys: MailboxKeys, message: int, offer: Offer) -> None:
 @blueprint.post("/mail/<folder>/<id:message>/block", endpoint="block")
 @requires("mail")
 def block(folder: str, message: int) -> BaseResponse:
-    """Keep the sender of a message out: what they write from now on goes to Junk. `unblock` takes that back."""
-    with own_mail() as keys:
-        line = line_in(keys, message, folders.by_slug(folder))
+    """Keep the sender of a message out: what they write from now on goes to Junk. `block=0` takes that back."""
+    with own_message(folder, message) as (keys, line):
         address = reading.load(keys, message).sender[1]
         if line.direction != "in" or not address or address.lower() == (g.viewer.address or "").lower():
             raise NotFound("sender")
         allowed = request.form.get("block") == "0"
         (correspondents.unblock if allowed else correspondents.block)(keys, address)
-    leave(word="unblocked" if allowed else "blocked", sender_of=(folder, message) if not allowed else None)
+    if allowed:
+        leave(word="unblocked")
+    else:
+        where = url_for("mail.block", folder=folder, message=message)
+        leave(word="blocked", undo=Undo(where, [("block", "0")]))
     return redirect(url_for("mail.message", folder=folder, message=message), 303)

@@ -14,8 +14,8 @@ from webmail.web.access import requires
 from webmail.web.body_notes import problems
 from webmail.web.htmx import render
 from webmail.web.opened import Who
-from webmail.web.viewing import own_mail, page
-from webmail.web.views.mail import blueprint, line_in
+from webmail.web.viewing import own_message, page
+from webmail.web.views.mail import blueprint
 from webmail.web.words import gettext as _
 from webmail.web.words import ngettext
 
@@ -34,8 +34,7 @@ def _within(text: str) -> list[int]:
 @requires("mail")
 def attachment(folder: str, message: int, number: int, name: str) -> BaseResponse:
     """One attachment, as a download; an image or a text may be looked at with `?view=1`."""
-    with own_mail() as keys:
-        line_in(keys, message, folders.by_slug(folder))
+    with own_message(folder, message) as (keys, _line):
         part, content = reading.part(keys, message, number)
     return downloads.part(part, content, inline=request.args.get("view") == "1")
 
@@ -46,8 +45,7 @@ def attachment(folder: str, message: int, number: int, name: str) -> BaseRespons
 @requires("mail")
 def inner_attachment(folder: str, message: int, within: str, number: int, name: str) -> BaseResponse:
     """An attachment of a message that is attached itself, as a download."""
-    with own_mail() as keys:
-        line_in(keys, message, folders.by_slug(folder))
+    with own_message(folder, message) as (keys, _line):
         part, content = reading.part(keys, message, number, _within(within))
     return downloads.part(part, content, inline=request.args.get("view") == "1")
 
@@ -56,8 +54,7 @@ def inner_attachment(folder: str, message: int, within: str, number: int, name: 
 @requires("mail")
 def all_files(folder: str, message: int) -> BaseResponse:
     """All attachments of a message in one file."""
-    with own_mail() as keys:
-        line_in(keys, message, folders.by_slug(folder))
+    with own_message(folder, message) as (keys, _line):
         parts = reading.every_part(keys, message)
     if not parts:
         raise NotFound("part")
@@ -68,8 +65,7 @@ def all_files(folder: str, message: int) -> BaseResponse:
 @requires("mail")
 def preview(folder: str, message: int, number: int) -> BaseResponse:
     """The beginning of a text or of a PDF file, as text."""
-    with own_mail() as keys:
-        line = line_in(keys, message, folders.by_slug(folder))
+    with own_message(folder, message) as (keys, line):
         part, content = reading.part(keys, message, number)
         counts = folders.counts(keys.mailbox_id)
     text, note = _preview(part, content)
@@ -107,8 +103,7 @@ def _preview(part: reading.File, content: bytes) -> tuple[str, str]:
 @requires("mail")
 def thumbnail(folder: str, message: int, number: int) -> BaseResponse:
     """A small picture of a picture. No browser keeps it: it is mail, and who is signed in changes with each minute's token."""
-    with own_mail() as keys:
-        line_in(keys, message, folders.by_slug(folder))
+    with own_message(folder, message) as (keys, _line):
         part, content = reading.part(keys, message, number)
     if previews.kind(part.content_type, part.name) != "picture":
         raise NotFound("thumbnail")
@@ -122,8 +117,7 @@ def thumbnail(folder: str, message: int, number: int) -> BaseResponse:
 @requires("mail")
 def inner(folder: str, message: int, within: str) -> BaseResponse:
     """A message that is attached to a message, as a page of its own."""
-    with own_mail() as keys:
-        line = line_in(keys, message, folders.by_slug(folder))
+    with own_message(folder, message) as (keys, line):
         built = view.build(reading.inside(keys, message, _within(within)), message, full_links=True)
         counts = folders.counts(keys.mailbox_id)
     told, href = built.view, f"/mail/{folder}/{show_id(message)}"
@@ -146,8 +140,7 @@ def inner(folder: str, message: int, within: str) -> BaseResponse:
 @requires("mail")
 def headers(folder: str, message: int) -> BaseResponse:
     """All header fields of a message, decoded."""
-    with own_mail() as keys:
-        line = line_in(keys, message, folders.by_slug(folder))
+    with own_message(folder, message) as (keys, line):
         told = reading.load(keys, message).headers
         counts = folders.counts(keys.mailbox_id)
     context: dict[str, Any] = {"headers": told, "back": f"/mail/{folder}/{show_id(message)}"}
@@ -160,8 +153,7 @@ def headers(folder: str, message: int) -> BaseResponse:
 @requires("mail")
 def source(folder: str, message: int) -> BaseResponse:
     """The message as it came over the wire, as text to read."""
-    with own_mail() as keys:
-        line = line_in(keys, message, folders.by_slug(folder))
+    with own_message(folder, message) as (keys, line):
         raw = messages.source(keys, message)
         counts = folders.counts(keys.mailbox_id)
     here: dict[str, Any] = {"folder": folder, "message": message}
@@ -180,7 +172,6 @@ def source(folder: str, message: int) -> BaseResponse:
 @requires("mail")
 def download(folder: str, message: int) -> BaseResponse:
     """The message as it came over the wire, as a file."""
-    with own_mail() as keys:
-        line_in(keys, message, folders.by_slug(folder))
+    with own_message(folder, message) as (keys, _line):
         raw = messages.source(keys, message)
     return downloads.attachment("message.eml", "message/rfc822", raw)

@@ -11,11 +11,11 @@ from werkzeug.wrappers import Response as BaseResponse
 from webmail.db import transaction
 from webmail.errors import NotFound
 from webmail.keys import MailboxKeys, open_mailbox
-from webmail.mail import folders, messages, reading, remote_pictures
+from webmail.mail import reading, remote_pictures
 from webmail.mail.mailboxes import OwnerSession
 from webmail.web import downloads, passes
 from webmail.web.access import requires
-from webmail.web.viewing import own_mail
+from webmail.web.viewing import own_message
 
 blueprint = Blueprint("frames", __name__)
 
@@ -24,13 +24,10 @@ blueprint = Blueprint("frames", __name__)
 @requires("mail")
 def enter(folder: str, message: int) -> BaseResponse:
     """To the frame, with a fresh pass in its address; with `?pictures=1`, to the one that shows fetched pictures."""
-    with own_mail() as keys:
-        if messages.line(keys, message).folder != folders.by_slug(folder):
-            raise NotFound("message")
-    viewer = g.viewer
-    token = passes.issue(
-        current_app.extensions["pass_key"], viewer.account_id, viewer.mailbox_id, message, time.time()
-    )
+    with own_message(folder, message) as (keys, _line):
+        token = passes.issue(
+            current_app.extensions["pass_key"], g.viewer.account_id, keys.mailbox_id, message, time.time()
+        )
     more: dict[str, Any] = {"pictures": 1} if request.args.get("pictures") == "1" else {}
     return redirect(url_for("frames.frame", folder=folder, message=message, token=token, **more), 303)
 
@@ -40,9 +37,7 @@ def enter(folder: str, message: int) -> BaseResponse:
 def frame(folder: str, message: int, token: str) -> BaseResponse:
     """The document in the frame. Its reader's session lets it in; the pass is for its pictures alone."""
     pictures = request.args.get("pictures") == "1"
-    with own_mail() as keys:
-        if messages.line(keys, message).folder != folders.by_slug(folder):
-            raise NotFound("message")
+    with own_message(folder, message) as (keys, _line):
         if pictures and not remote_pictures.state(keys.mailbox_id, message).fetched:
             pictures = False
         layout = reading.layout(keys, message, pictures=pictures)

@@ -14,8 +14,8 @@ from webmail.sending import outbox
 from webmail.web import deliveries, opened
 from webmail.web.access import requires
 from webmail.web.htmx import render
-from webmail.web.viewing import FOLDER_NAMES, FolderLine, is_looked_at, left, own_mail, page
-from webmail.web.views.mail import blueprint, line_in
+from webmail.web.viewing import FOLDER_NAMES, FolderLine, is_looked_at, left, own_mail, own_message, page
+from webmail.web.views.mail import blueprint
 from webmail.web.words import gettext as _
 
 __all__ = ["blueprint"]
@@ -77,8 +77,7 @@ def permanent(message: int) -> BaseResponse:
 @requires("mail")
 def on_paper(folder: str, message: int) -> BaseResponse:
     """A message as a letter: no frame around it, whole addresses, links written out."""
-    with own_mail() as keys:
-        line = line_in(keys, message, folders.by_slug(folder))
+    with own_message(folder, message) as (keys, line):
         if line.state == "unreadable":
             raise NotFound("message")
         shown = opened.on_paper(keys, line)
@@ -89,8 +88,7 @@ def on_paper(folder: str, message: int) -> BaseResponse:
 @requires("mail")
 def link(folder: str, message: int, number: int) -> BaseResponse:
     """Follow link `number` of a message's reading view: for its reader alone, without a referrer, never logged."""
-    with own_mail() as keys:
-        line_in(keys, message, folders.by_slug(folder))
+    with own_message(folder, message) as (keys, _line):
         targets = reading.load(keys, message, full_links=False).links
     return _follow(targets, number)
 
@@ -99,8 +97,7 @@ def link(folder: str, message: int, number: int) -> BaseResponse:
 @requires("mail")
 def formatted_link(folder: str, message: int, number: int) -> BaseResponse:
     """The same for its formatted view, which numbers its links for itself."""
-    with own_mail() as keys:
-        line_in(keys, message, folders.by_slug(folder))
+    with own_message(folder, message) as (keys, _line):
         targets = reading.layout(keys, message).links
     return _follow(targets, number)
 
