@@ -2,16 +2,17 @@
 
 import sys
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 
 from webmail import config
-from webmail.errors import SettingError
-from webmail.sending.relay import trial
-from webmail.sending.relay.settings import RelaySettings
+
+if TYPE_CHECKING:
+    from webmail.sending.relay.settings import RelaySettings
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group()
 def relay() -> None:
     """The relays that outgoing mail leaves through. Reads MTUMAIL_RELAY_URL."""
 
@@ -35,6 +36,8 @@ def relay_test(address: str, sender: str | None, name: str | None) -> None:
 
     Reads MTUMAIL_RELAY_URL and MTUMAIL_HOSTNAME. It asks nobody's database and passes the outbox by.
     """
+    from webmail.sending.relay import trial
+
     chosen = [one for one in _relays() if name in (None, one.name)]
     if not chosen:
         raise click.UsageError(f"no relay is called {name}: see `mtumail relay list`")
@@ -51,10 +54,9 @@ def relay_test(address: str, sender: str | None, name: str | None) -> None:
     sys.exit(0 if all(one.outcome.is_sent for one in tried) else 1)
 
 
-def _relays() -> tuple[RelaySettings, ...]:
+def _relays() -> "tuple[RelaySettings, ...]":
+    from webmail.sending.relay.settings import RelaySettings
+
     settings = config.read()
     settings.require("relay_url")
-    try:
-        return RelaySettings.for_host(settings.relay_url, settings.host_name)
-    except ValueError as error:
-        raise SettingError("MTUMAIL_RELAY_URL", str(error)) from None
+    return RelaySettings.for_host(settings.relay_url, settings.host_name)
