@@ -5,7 +5,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from threading import BoundedSemaphore
+from time import monotonic
 
+from inbound.authentication.limits import WAITING
 from inbound.commands import Mail, Malformed, parse_mail, parse_rcpt
 from inbound.content import Content, fault, unstuff
 from inbound.limits import Budget, Limits
@@ -46,7 +48,8 @@ class Handler:
         self.budget = Budget(limits.in_flight_bytes)
         self._ports = ports
         self._resolvers = Threads("resolve", max(2, limits.threads // 2))
-        self._receivers = Threads("receive", limits.threads)
+        self._receivers = Threads("receive", limits.threads + WAITING)
+        self._commits = BoundedSemaphore(limits.threads)
         self._nudgers = Threads("nudge", 1)
         self._nudges = BoundedSemaphore(_NUDGES_WAITING)
 
@@ -91,7 +94,7 @@ class Handler:
         Gives back `held` bytes of the budget when the thread is done with them, which after a deadline may be later than
         this returns. A commit that comes after its deadline was answered 451: the peer sends again, nothing is lost.
         """
-        store = partial(self._store, arrival, content)
+        store = partial(self._store, arrival, content, monotonic() + self.limits.port_deadline)
         try:
             return await self._receivers.call(
                 self.limits.port_deadline, store, ended=partial(self.budget.give, held)
@@ -118,7 +121,7 @@ class Handler:
         except AddressError as error:
             return "not_local" if error.reason == "source-route" else "bad_recipient"
 
-    def _store(self, arrival: Arrival, content: Content) -> str:
+    def _store(self, arrival: Arrival, content: Content, until: float) -> str:
         wire, head = content.take()
         problem = fault(wire, head, self.limits.hops, self.limits.body_line_bytes)
         if problem:
@@ -143,7 +146,13 @@ class Handler:
             if isinstance(judged, Refusal):
                 return judged.value
             delivery = judged
-        self._ports.receive(delivery)
+        # Threads may wait for name servers without holding up others; a commit takes a database connection.
+        if not self._commits.acquire(timeout=max(0.0, until - monotonic())):
+            raise TimeoutError
+        try:
+            self._ports.receive(delivery)
+        finally:
+            self._commits.release()
         # Committed: from here on to the 250 nothing may fail. A nudge only enters a queue, and its trouble ends there.
         if self._ports.nudge is not None:
             self._queue_nudge(self._ports.nudge, replace(delivery, raw=b""))

@@ -331,15 +331,6 @@ def test_every_function_of_the_table_answers():
     jail.stop()
 
 
-def test_the_stubs_are_those_of_the_table():
-    needed = {
-        ".".join(module.split(".")[:length])
-        for module, _ in contract.FUNCTIONS.values()
-        for length in range(1, module.count(".") + 1)
-    }
-    assert needed == set(contract.STUBS)
-
-
 def test_what_meets_a_wall_is_not_called_damage():
     assert contract.damage(ModuleNotFoundError("late")).code == "error"
     assert contract.damage(OSError(24, "too many open files")).code == "error"

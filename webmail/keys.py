@@ -164,10 +164,22 @@ def _bundle_place(mailbox_id: int) -> Place:
 
 def new_mailbox_keys(master: MasterKeys, mailbox_id: int) -> NewMailboxKeys:
     """A key pair and a root secret for a new mailbox; everything private comes back wrapped."""
+    public, private = _new_pair()
+    return NewMailboxKeys(public, master.wrap(private + os.urandom(KEY_BYTES), _bundle_place(mailbox_id)))
+
+
+def _new_pair() -> tuple[bytes, bytes]:
+    """A public key as it is kept, and what `_private_of` reads the private half from."""
     kem, curve = MLKEM768PrivateKey.generate(), X25519PrivateKey.generate()
     public = _PUBLIC_V1 + kem.public_key().public_bytes_raw() + curve.public_key().public_bytes_raw()
-    bundle = kem.private_bytes_raw() + curve.private_bytes_raw() + os.urandom(KEY_BYTES)
-    return NewMailboxKeys(public, master.wrap(bundle, _bundle_place(mailbox_id)))
+    return public, kem.private_bytes_raw() + curve.private_bytes_raw()
+
+
+def _private_of(bundle: bytes) -> MLKEM768X25519PrivateKey:
+    return MLKEM768X25519PrivateKey(
+        MLKEM768PrivateKey.from_seed_bytes(bundle[:_MLKEM_SEED]),
+        X25519PrivateKey.from_private_bytes(bundle[_MLKEM_SEED : _MLKEM_SEED + 32]),
+    )
 
 
 class MailboxKeys:
@@ -179,10 +191,7 @@ class MailboxKeys:
 
     @cached_property
     def _private(self) -> MLKEM768X25519PrivateKey:
-        seed, curve = self._bundle[:_MLKEM_SEED], self._bundle[_MLKEM_SEED : _MLKEM_SEED + 32]
-        return MLKEM768X25519PrivateKey(
-            MLKEM768PrivateKey.from_seed_bytes(seed), X25519PrivateKey.from_private_bytes(curve)
-        )
+        return _private_of(self._bundle)
 
     @cached_property
     def _store(self) -> AESGCM:
@@ -194,9 +203,7 @@ class MailboxKeys:
 
     def wrap_content_key(self, content_key: bytes, message_id: int) -> bytes:
         """A content key under the mailbox's own symmetric key: the form that filing leaves behind."""
-        nonce = os.urandom(12)
-        place = bytes(Place("message", self.mailbox_id, message_id, "content_key"))
-        return _STORE_V1 + nonce + self._store.encrypt(nonce, content_key, place)
+        return self.seal_value(content_key, Place("message", self.mailbox_id, message_id, "content_key"))
 
     def open_content_key(self, wrapped: bytes, message_id: int) -> bytes:
         """The content key of a message, in either form. Raises Tampered when it belongs elsewhere."""
@@ -253,23 +260,17 @@ def seal_for(public_key: bytes, secret: bytes, place: Place) -> bytes:
 
 def new_service_keys(master: MasterKeys, purpose: str) -> NewMailboxKeys:
     """A key pair of the service itself, for one purpose; the private half comes back wrapped."""
-    kem, curve = MLKEM768PrivateKey.generate(), X25519PrivateKey.generate()
-    public = _PUBLIC_V1 + kem.public_key().public_bytes_raw() + curve.public_key().public_bytes_raw()
-    bundle = kem.private_bytes_raw() + curve.private_bytes_raw()
-    return NewMailboxKeys(public, master.wrap(bundle, Place("service_key", 0, 0, purpose)))
+    public, private = _new_pair()
+    return NewMailboxKeys(public, master.wrap(private, Place("service_key", 0, 0, purpose)))
 
 
 def open_service(master: MasterKeys, purpose: str, wrapped: bytes, sealed: bytes, place: Place) -> bytes:
     """What `seal_for` sealed with the service's key of this purpose. Raises KeyTrouble, Tampered."""
     bundle = master.unwrap(wrapped, Place("service_key", 0, 0, purpose))
-    private = MLKEM768X25519PrivateKey(
-        MLKEM768PrivateKey.from_seed_bytes(bundle[:_MLKEM_SEED]),
-        X25519PrivateKey.from_private_bytes(bundle[_MLKEM_SEED:]),
-    )
     if sealed[:1] != _HPKE_V1:
         raise KeyTrouble("unknown format of a sealed secret")
     try:
-        return _SUITE.decrypt(sealed[1:], private, bytes(place))
+        return _SUITE.decrypt(sealed[1:], _private_of(bundle), bytes(place))
     except (InvalidTag, ValueError):
         raise Tampered("a sealed secret does not open here") from None
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from inbound.authentication.limits import MAX_AUTHORS, MAX_HEADER_BLOCK
-from webmail.mail.addresses import parse_list
+from webmail.mail.address_lists import parse_list
 from webmail.mail.idn import to_ascii
 
 _BLANK = re.compile(rb"\n\r?\n")
@@ -32,10 +32,10 @@ def read(raw: bytes, head: int = 0) -> Author:
     section = raw[: min(blank.end() if blank else len(raw), head + MAX_HEADER_BLOCK + 2)]
     message = parse(section)
     domains = _domains(one.domain for one in message.from_)
-    count = _from_fields(section[head:])
-    if count > 1:
-        return Author(domains or _any_domain(section[head:]), "several From fields")
-    behind = _behind(section[head:])
+    values = _from_values(section[head:])
+    if len(values) > 1:
+        return Author(domains or _any_domain(values), "several From fields")
+    behind = _behind(values)
     if len(message.from_) + message.from_.more > 1 or behind:
         return Author(tuple(dict.fromkeys((*domains, *behind)))[:MAX_AUTHORS], "several From addresses")
     if _CUT.intersection(message.problems):
@@ -45,26 +45,22 @@ def read(raw: bytes, head: int = 0) -> Author:
     return Author(domains)
 
 
-def _from_fields(section: bytes) -> int:
-    """Lines that a lenient program may take for a From field: `From :`, NUL in the name, a folded name, one that is folded into
-    the field before it."""
-    return len(_from_values(section))
-
-
 def _from_values(section: bytes) -> list[bytes]:
+    """What stands in lines that a lenient program may take for a From field: `From :`, NUL in the name, a folded name, one that is
+    folded into the field before it."""
     lines = (line.partition(b":") for line in _FOLD.sub(b"", section).split(b"\n"))
     return [value for name, _, value in lines if _NOT_LETTER.sub(b"", name[:300].lower()) == b"from"]
 
 
-def _any_domain(section: bytes) -> tuple[str, ...]:
+def _any_domain(values: list[bytes]) -> tuple[str, ...]:
     """Domains in what looks like From where the reader's side sees none: so that their policies count."""
-    values = (value[:2_000].decode("latin-1") for value in _from_values(section)[:MAX_AUTHORS])
-    return _domains(one.domain for value in values for one in parse_list(value))
+    texts = (value[:2_000].decode("latin-1") for value in values[:MAX_AUTHORS])
+    return _domains(one.domain for text in texts for one in parse_list(text))
 
 
-def _behind(section: bytes) -> tuple[str, ...]:
+def _behind(values: list[bytes]) -> tuple[str, ...]:
     """Domains of addresses that stand behind the `>` of another one: some programs show those (`<a@here>b@there`)."""
-    _, closed, rest = (_from_values(section) or [b""])[0].rpartition(b">")
+    _, closed, rest = (values or [b""])[0].rpartition(b">")
     if not closed or b"@" not in rest:
         return ()
     return _domains(one.domain for one in parse_list(_COMMENT.sub("", rest[:2_000].decode("latin-1"))))

@@ -14,6 +14,7 @@ from inbound.authentication.dns import Asker
 from inbound.authentication.limits import MAX_SIGNATURES
 from inbound.authentication.message import Field, Mail, unsigned
 from inbound.authentication.results import Signature
+from webmail.mail.idn import is_within
 
 _SKEW = 300
 
@@ -52,7 +53,7 @@ def claims(field: Field, organization: str) -> bool:
         domain = tags.domain(tags.parse(field.value).get("d", ""))
     except tags.Malformed:
         return False
-    return f".{domain}".endswith(f".{organization}")
+    return is_within(domain, organization)
 
 
 def claim(values: dict[str, str], canonical: str) -> Claim:
@@ -143,6 +144,6 @@ def _identity(values: dict[str, str], domain: str) -> str:
         return f"@{domain}"
     local, at, host = values["i"].rpartition("@")
     name = tags.domain(host)
-    if not at or not (name == domain or name.endswith(f".{domain}")):
+    if not at or not is_within(name, domain):
         raise tags.Malformed("i= is not of d=")
     return f"{local}@{name}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from inbound.authentication.dns import Asker, Status
 from inbound.authentication.results import Dmarc, Signature, Spf
+from webmail.mail.idn import is_within
 
 _VERSION = re.compile(r"v[ \t]*=[ \t]*DMARC1[ \t]*(?:;|$)")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s,]")
@@ -126,15 +127,9 @@ def evaluate(author: str, spf: Spf | None, dkim: Sequence[Signature], ask: Asker
         author=author,
         policy=policy,
         organization=organization,
-        found_at=record.domain,
         by_dkim=by_dkim,
         by_spf=by_spf,
     )
-
-
-def is_within(domain: str, organization: str) -> bool:
-    """True if a domain is the organization's, or below it."""
-    return f".{domain}".endswith(f".{organization}")
 
 
 def _applied(walker: Walker, record: Record, author: str) -> str:

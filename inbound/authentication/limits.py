@@ -25,8 +25,10 @@ QUERIES: Final = 60
 """DNS questions one message may cost."""
 QUERY: Final = 2.5
 """For one DNS question."""
-WAITING: Final = 4
-"""Judgements that wait for the network at the same time; fewer than the threads that commit messages."""
+WAITING: Final = 32
+"""Judgements that wait for the network at the same time: more than a peer may have connections (`Limits.connections_per_ip`), so
+that no single one can take all of them with names that never answer, and have the mail of others go unjudged. Each of them has a
+thread beside those that commit."""
 SLOT: Final = 0.25
 """How long a question waits to be one of them."""
 REST: Final = 15.0

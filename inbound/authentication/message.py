@@ -1,20 +1,20 @@
-"""A message as its signatures see it: raw fields and canonical forms (RFC 6376 section 3.4). Linear in time."""
+"""A message as its signatures see it: raw fields, and hashes of canonical forms. Linear in time."""
 
 import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from inbound.authentication.limits import MAX_FIELDS, MAX_HEADER_BLOCK
+from webmail.mail.canonical import content_end, relaxed_body, relaxed_field
 
 # The same name, and the same end of the header section, as `webmail.mail.mime`: what is verified is what is shown.
 _NAME = re.compile(rb"([!-9;-~]{1,255}+)[ \t]{0,255}+:")
-_FOLD = re.compile(rb"\r?\n")
-_BLANKS = re.compile(rb"[ \t]+")
 _B_TAG = re.compile(rb"((?:^|;)[ \t\r\n]*b[ \t\r\n]*=)[^;]*")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Field:
     """One header field: its name in lower case, and all its octets with the last line end."""
 
@@ -28,10 +28,10 @@ class Field:
         """What follows the colon, folded as it came."""
         return self.raw[self.raw.index(b":") + 1 :]
 
-    @property
+    @cached_property
     def relaxed(self) -> bytes:
-        """Relaxed form, with its line end."""
-        return self.name + b":" + _BLANKS.sub(b" ", _FOLD.sub(b"", self.value)).strip(b" ") + b"\r\n"
+        """Relaxed form, with its line end. Kept: each of many signatures may cover the field."""
+        return relaxed_field(self.raw) + b"\r\n"
 
 
 class Mail:
@@ -46,7 +46,6 @@ class Mail:
         self._places: dict[bytes, list[int]] = {}
         for number, field in enumerate(self.fields):
             self._places.setdefault(field.name, []).append(number)
-        self._relaxed: bytes | None = None
 
     def get_all(self, name: bytes) -> list[Field]:
         """The fields of that name (lower case), from the top."""
@@ -60,7 +59,7 @@ class Mail:
     def body_digest(self, relaxed: bool, length: int | None) -> tuple[bytes, bool]:
         """SHA-256 of the canonical body, or of its first `length` octets; and whether that is all of it."""
         if relaxed:
-            data: bytes | memoryview = self._relaxed_body()
+            data: bytes | memoryview = self._relaxed_body
             total = len(data)
             tail = b""
         else:
@@ -72,13 +71,9 @@ class Mail:
         digest.update(tail[: max(0, size - len(data))])
         return digest.digest(), size == total
 
+    @cached_property
     def _relaxed_body(self) -> bytes:
-        if self._relaxed is None:
-            # Blanks are made one first: an expression for "blanks before a line end" is quadratic in a long run of them.
-            body = _BLANKS.sub(b" ", self.raw[self.body :]).replace(b" \r\n", b"\r\n").removesuffix(b" ")
-            body = body[: content_end(body, 0)]
-            self._relaxed = body + b"\r\n" if body else b""
-        return self._relaxed
+        return relaxed_body(self.raw[self.body :])
 
     def _split(self, start: int) -> int:
         raw, pos, size = self.raw, start, len(self.raw)
@@ -118,18 +113,5 @@ def unsigned(field: Field, relaxed: bool) -> bytes:
     """A signature field as it was signed: the value of b= taken out, no line end after it (RFC 6376 section 3.7)."""
     head, _, value = field.raw.partition(b":")
     emptied = _B_TAG.sub(rb"\1", value, count=1)
-    if relaxed:
-        return Field(field.name, b":" + emptied, 0).relaxed.removesuffix(b"\r\n")
-    return (head + b":" + emptied).removesuffix(b"\r\n")
-
-
-def content_end(data: bytes, start: int) -> int:
-    """Where the content from `start` ends: before all the CRLFs at the end of `data`."""
-    end = len(data)
-    # Step by step only where bare line ends make it needed, and there from break to break.
-    stripped = max(start, len(data.rstrip(b"\r\n")))
-    tail = data[stripped:]
-    if not tail.endswith(b"\r\n"):
-        return end
-    broken = max(tail.rfind(b"\n\n"), tail.rfind(b"\r\r")) + 1
-    return stripped + broken + (1 if tail[broken : broken + 1] == b"\n" else 0)
+    whole = head + b":" + emptied
+    return relaxed_field(whole) if relaxed else whole.removesuffix(b"\r\n")

@@ -27,6 +27,7 @@ from inbound.authentication.limits import (
     TTL_TEMPORARY,
     WAITING,
 )
+from webmail.mail.idn import is_within
 
 # Names that are never in public DNS (RFC 6761, RFC 7686, RFC 8375, RFC 9476): asking would only tell what is inside.
 _SPECIAL = ("localhost", "local", "invalid", "test", "example", "onion", "alt", "internal", "home.arpa")
@@ -149,7 +150,7 @@ class Cache:
 
 def is_special(name: str) -> bool:
     """True for names that public DNS knows nothing of: reserved ones, and those of a single label."""
-    return "." not in name or any(name == one or name.endswith(f".{one}") for one in _SPECIAL)
+    return "." not in name or any(is_within(name, one) for one in _SPECIAL)
 
 
 def _records(found: dns.resolver.Answer, kind: Kind) -> tuple[str, ...]:

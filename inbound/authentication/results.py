@@ -39,8 +39,8 @@ class Arc:
 class Dmarc:
     """RFC 9989. `policy` is the one to apply: none, quarantine, reject, or "" where nothing is published.
 
-    `author` is the domain of the address that is shown, `organization` its organizational domain, `found_at` where the record
-    stands. `by_dkim` and `by_spf` are the aligned domains that passed.
+    `author` is the domain of the address that is shown, `organization` its organizational domain. `by_dkim` and `by_spf` are the
+    aligned domains that passed.
     """
 
     result: str = "none"
@@ -48,7 +48,6 @@ class Dmarc:
     author: str = ""
     policy: str = ""
     organization: str = ""
-    found_at: str = ""
     by_dkim: str = ""
     by_spf: str = ""
 

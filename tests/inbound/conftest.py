@@ -2,18 +2,12 @@
 
 import asyncio
 import contextlib
-import datetime
-import ipaddress
 import socket
 import ssl
 import threading
 import time
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from inbound.limits import Limits
 from inbound.listener import Server
@@ -211,37 +205,17 @@ def client(server):
     return server.client()
 
 
-def write_certificate(folder, name="mx.mtumail.test"):
-    """A self-signed certificate and its key, as PEM files; their paths."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=30))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    chain_path, key_path = folder / "chain.pem", folder / "key.pem"
-    chain_path.write_bytes(made.public_bytes(pem))
-    key_path.write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return chain_path, key_path
-
-
 @pytest.fixture
-def new_certificate(tmp_path):
-    """Write a fresh certificate to the same two files; their paths."""
-    return lambda name="mx.mtumail.test": write_certificate(tmp_path, name)
+def new_certificate(tmp_path, self_signed):
+    """Write a fresh certificate and its key to the same two files; their paths."""
+
+    def write(name="mx.mtumail.test"):
+        paths = tmp_path / "chain.pem", tmp_path / "key.pem"
+        for path, content in zip(paths, self_signed(name, "127.0.0.1"), strict=True):
+            path.write_bytes(content)
+        return paths
+
+    return write
 
 
 @pytest.fixture

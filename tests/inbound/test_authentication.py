@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import fields
 from datetime import UTC, datetime
 
 import dkim as dkimpy
@@ -15,9 +16,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from inbound.authentication import author
 from inbound.authentication.dns import NXDOMAIN, TEMPORARY, Answer, Status
 from inbound.authentication.judge import Judge
+from inbound.authentication.results import Arc, Dmarc, Judgement, Signature, Spf
 from inbound.ports import Delivery
 from inbound.trace import Peer, head
-from webmail.mail.authentication import read
+from webmail.mail import authentication as reader
+from webmail.mail.authentication import Authentication, read
 from webmail.mail.mime import parse
 
 HOST = "mx.mtumail.test"
@@ -89,6 +92,48 @@ def test_the_field_stands_between_return_path_and_received(judge, key):
     assert after.size == len(after.raw)
     assert after.raw[after.head :] == before.raw[before.head :]
     assert max(map(len, field.split(b"\r\n"))) < 400
+
+
+def test_all_that_a_reader_wants_to_know_is_written(judge, monkeypatch):
+    """The writer and the reader of the field are two modules: this holds them to one grammar."""
+    judgement = Judgement(
+        Spf("softfail", "helo", "mail.example.org"),
+        (
+            Signature(
+                "fail", "body has changed", "example.org", "sel", "ann@example.org", "rsa-sha256", "aB+/="
+            ),
+        ),
+        Dmarc(
+            "fail",
+            "several From fields",
+            "example.org",
+            "reject",
+            by_dkim="a.example.org",
+            by_spf="b.example.org",
+        ),
+        Arc("pass", sealer="list.example"),
+    )
+    monkeypatch.setattr(judge, "judge", lambda delivery, mail: judgement)
+    found = result(judge)
+    assert found == Authentication(
+        spf="softfail",
+        spf_domain="mail.example.org",
+        dkim=(
+            reader.Signature("fail", "example.org", "sel", "ann@example.org", "aB+/=", "body has changed"),
+        ),
+        dmarc="fail",
+        dmarc_policy="reject",
+        from_domain="example.org",
+        by_dkim="a.example.org",
+        by_spf="b.example.org",
+        arc="pass",
+        arc_sealer="list.example",
+        reason="several From fields",
+    )
+    for one, empty in ((found, Authentication()), (found.dkim[0], reader.Signature(""))):
+        assert [
+            item.name for item in fields(one) if getattr(one, item.name) == getattr(empty, item.name)
+        ] == []
 
 
 def test_all_is_well(judge, key):

@@ -1,6 +1,7 @@
 """DKIM signatures that dkimpy makes, and what is done to them afterwards."""
 
 import base64
+import hashlib
 import time
 
 import dkim as dkimpy
@@ -10,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from inbound.authentication import dkim, keys, tags
 from inbound.authentication.dns import NXDOMAIN, TEMPORARY, Answer, Asker, Status
-from inbound.authentication.message import Mail, content_end
+from inbound.authentication.message import Mail
 
 MESSAGE = (
     b"From: Ann <ann@example.org>\r\nTo: ben@example.net\r\nSubject:  Two   blanks\r\n and a fold\r\n"
@@ -50,12 +51,8 @@ def one(raw, record, now=NOW):
 
 @pytest.mark.parametrize("header", [b"simple", b"relaxed"])
 @pytest.mark.parametrize("body", [b"simple", b"relaxed"])
-@pytest.mark.parametrize(
-    "content", [b"", b"\r\n", b"x", b"x \t y  \r\n\r\n", b" \r\n\t\r\n", b"\n\n\r\n", b"a\r\r\n"]
-)
+@pytest.mark.parametrize("content", [b"", b"\r\n", b"x", b"x \t y  \r\n\r\n", b" \r\n\t\r\n"])
 def test_a_good_signature_passes(key, header, body, content):
-    if content in (b"\n\n\r\n", b"a\r\r\n"):
-        content = b"kept\r\n"  # dkimpy makes a bare line end a whole one, and signs that
     pem, public = key
     raw = sign(pem, MESSAGE.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" + content, canonicalize=(header, body))
     (found,) = check(raw, f"v=DKIM1; p={public}")
@@ -133,8 +130,6 @@ def test_ed25519():
     secret = ed25519.Ed25519PrivateKey.generate()
     raw = secret.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     record = keys.parse("k=ed25519; p=" + base64.b64encode(raw).decode())
-    import hashlib
-
     signature = secret.sign(hashlib.sha256(b"signed").digest())
     assert keys.verify(record, b"signed", signature)
     assert not keys.verify(record, b"signet", signature)
@@ -215,17 +210,6 @@ def test_hostile_mail_costs_linear_time(raw, key):
         mail.body_digest(relaxed, None)
     check(raw, f"p={key[1]}")
     assert time.process_time() - began < 2
-
-
-@pytest.mark.parametrize(
-    ("data", "kept"),
-    [
-        (b"", b""), (b"\r\n\r\n", b""), (b"a", b"a"), (b"a\r\n", b"a"), (b"a\r\n\r\n", b"a"), (b"a\n", b"a\n"), (b"a\r", b"a\r"),
-        (b"a\n\r\n", b"a\n"), (b"a\r\r\n\r\n", b"a\r"), (b"\n\n\r\n", b"\n\n"), (b"\r\n\n\r\n", b"\r\n\n"), (b"a\r\n\r", b"a\r\n\r"),
-    ],
-)  # fmt: skip
-def test_empty_lines_at_the_end(data, kept):
-    assert data[: content_end(data, 0)] == kept
 
 
 def test_fields_are_read_as_the_reader_reads_them():

@@ -13,6 +13,7 @@ import pytest
 from inbound.authentication import limits
 from inbound.authentication.dns import NXDOMAIN, TEMPORARY, Answer, Asker, Status
 from inbound.authentication.resolver import Cache, DnsResolver, is_special
+from inbound.limits import Limits
 
 
 class Server:
@@ -145,7 +146,8 @@ def test_it_is_asked_again_after_the_rest(server, resolver, monkeypatch):
 
 def test_only_some_wait_for_slow_names(server, resolver):
     """However many messages come with names that never answer: the rest is told so at once."""
-    server.mute = {f"slow{number}.example.net" for number in range(12)}
+    count = limits.WAITING + 8
+    server.mute = {f"slow{number}.example.net" for number in range(count)}
     times = []
 
     def ask(number):
@@ -153,13 +155,29 @@ def test_only_some_wait_for_slow_names(server, resolver):
         assert resolver(f"slow{number}.example.net", "A", 2.0) is TEMPORARY
         times.append(time.monotonic() - began)
 
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(12)]
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(10)
-    assert len(times) == 12
+    assert len(times) == count
     assert sum(one > 1.5 for one in times) == limits.WAITING
+
+
+def test_one_peers_slow_names_leave_room_for_the_names_of_others(server, resolver, wait_until):
+    """As many messages as a single peer may have under way, each at a name that never answers."""
+    count = Limits().connections_per_ip
+    names = [f"slow{number}.example.net" for number in range(count)]
+    server.zone = {("good.example.org", "A"): ["192.0.2.1"]}
+    server.mute = set(names)
+    threads = [threading.Thread(target=resolver, args=(name, "A", 1.5)) for name in names]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: set(names) <= {name for name, _ in server.asked}, 1.0)
+    assert resolver("good.example.org", "A", 1).records == ("192.0.2.1",)
+    assert all(thread.is_alive() for thread in threads)
+    for thread in threads:
+        thread.join(10)
 
 
 def test_no_resolver_at_all():

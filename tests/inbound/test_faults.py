@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from inbound.authentication import limits
 from inbound.ports import Refusal
 from webmail.logs import JsonLines
 
@@ -86,6 +87,52 @@ def test_with_every_thread_hung_the_answer_is_still_451_in_time(serve, memory, w
     wait_until(lambda: server.server.bytes_in_flight == 0)
     assert server.client().mail(BODY).startswith("250")
     assert len(server.deliveries) == 1
+
+
+def test_messages_that_wait_for_name_servers_hold_up_no_other(serve, memory, wait_until):
+    over, waiting = threading.Event(), []
+
+    def judge(delivery):
+        if delivery.envelope_from == "slow@peer.test":
+            waiting.append(delivery.id)
+            over.wait(30)
+        return delivery
+
+    memory.authenticate = judge
+    server = serve(threads=2)
+    slow = [server.client() for _ in range(limits.WAITING)]
+    for client in slow:
+        client.start(sender="slow@peer.test")
+        client.send(BODY + b".\r\n")
+    wait_until(lambda: len(waiting) == limits.WAITING)
+    assert server.client().mail(BODY).startswith("250")
+    over.set()
+    assert all(client.read().startswith("250") for client in slow)
+
+
+def test_only_so_many_commit_at_once(serve, memory):
+    """Each takes a database connection, however many messages have been judged."""
+    lock, now, most = threading.Lock(), [], []
+    receive = memory.receive
+
+    def slow(delivery):
+        with lock:
+            now.append(delivery.id)
+            most.append(len(now))
+        time.sleep(0.05)
+        receive(delivery)
+        with lock:
+            now.remove(delivery.id)
+
+    memory.receive = slow
+    server = serve(threads=2)
+    clients = [server.client() for _ in range(8)]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.send(BODY + b".\r\n")
+    assert all(client.read().startswith("250") for client in clients)
+    assert max(most) == 2
 
 
 def test_a_slow_commit_outlives_a_peer_that_hangs_up(serve, memory, wait_until):

@@ -228,9 +228,9 @@ def test_hostile_ones_take_no_longer_and_raise_nothing():
     ]  # fmt: skip
     for raw in cases:
         parsed = mime.parse(raw)
-        begin = time.perf_counter()
+        begin = time.process_time()
         read(parsed, raw)
-        assert time.perf_counter() - begin < 1, raw[:120]
+        assert time.process_time() - begin < 1, raw[:120]
 
 
 def test_any_beginning_of_a_report_is_read_without_an_error():

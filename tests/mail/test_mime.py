@@ -433,6 +433,7 @@ def test_readable_text_of_another_kind_stands_in_for_a_body():
         (r'filename="C:\temp\a.exe"', "a.exe"),
         (r'filename="a\"b;c=d.txt"', "ab;c=d.txt"),
         ('filename="a\u202egpj.exe"', "agpj.exe"),
+        ('filename="=?utf-8?q?a=E2=80=AEgpj.exe?="', "agpj.exe"),
         ("filename*=utf-8''a%0D%0AX-Evil:%201.txt", "a X-Evil_ 1.txt"),
         ("filename*=utf-8''a%00b.txt", "a\ufffdb.txt"),
         ('filename="invoice.pdf                 .exe"', "invoice.pdf .exe"),
@@ -447,6 +448,7 @@ def test_file_names(header, name):
     (part,) = parse(raw).parts
     assert part.name == name
     assert part.download_name == (name or "part-0.bin")
+    assert part.turned == ("agpj" in name)
 
 
 @settings(max_examples=300, deadline=None)

@@ -67,11 +67,11 @@ def test_depth():
 
 @pytest.mark.parametrize("depth", [1000, 20_000])
 def test_nesting_neither_recurses_nor_takes_long(depth):
-    begun = time.monotonic()
+    begun = time.process_time()
     message = parse(nested(depth))
     assert "too-deep" in message.problems
     assert len(message.parts) == 51
-    assert time.monotonic() - begun < 1
+    assert time.process_time() - begun < 1
 
 
 def test_nested_messages_are_not_opened():

@@ -87,14 +87,20 @@ def corners(image):
 # --- what comes out --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "AVIF"])
-@pytest.mark.parametrize("mode", ["RGB", "L", "P", "1", "LA", "RGBA", "CMYK"])
+MODES = ("RGB", "L", "P", "1", "LA", "RGBA", "CMYK")
+NO_SUCH_FILE = {("JPEG", "P"), ("JPEG", "LA"), ("JPEG", "RGBA"), ("PNG", "CMYK"), ("GIF", "CMYK")}
+KINDS = [
+    (kind, mode)
+    for mode in MODES
+    for kind in ("JPEG", "PNG", "GIF", "WEBP", "AVIF")
+    if (kind, mode) not in NO_SUCH_FILE
+]
+
+
+@pytest.mark.parametrize(("kind", "mode"), KINDS)
 def test_every_kind_and_mode_becomes_a_small_webp(kind, mode):
     source = photo(400, 300).convert(mode)
-    try:
-        content = saved(source, kind)
-    except (OSError, ValueError, KeyError):
-        pytest.skip("there is no such file")
+    content = saved(source, kind)
     picture = shrink(content, 200)
     image = opened(picture)
     assert (picture.content_type, image.format, image.size) == ("image/webp", "WEBP", (200, 150))
@@ -331,7 +337,7 @@ def test_bombs_are_refused(name):
     began = time.monotonic()
     result = shrink(BOMBS[name], 100)
     assert result in (Refused("pixels"), Refused("damaged"), Refused("memory"))
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
 
 
 def test_a_compressed_bomb_in_text_is_refused():

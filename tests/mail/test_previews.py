@@ -249,9 +249,9 @@ def test_text_is_cut_with_a_flag_at_the_limit_and_not_before():
 
 def test_a_huge_file_costs_no_more_than_its_beginning():
     content = "日本語 text\n".encode() * 2_000_000
-    began = time.monotonic()
+    began = time.process_time()
     shown = text(content, "utf-8")
-    assert time.monotonic() - began < 0.5
+    assert time.process_time() - began < 0.5
     assert shown.cut
     assert shown.text.startswith("日本語 text\n日")
 

@@ -88,10 +88,10 @@ def test_a_stranger_does_not_enter_by_subject():
 
 def test_deep_threads_neither_recurse_nor_take_long():
     items = [item(n, f"{n}", f"{n - 1}") if n else item(0, "0") for n in range(3000)]
-    begun = time.monotonic()
+    begun = time.process_time()
     (only,) = thread(items)
     assert list(only.members()) == list(range(3000))
-    assert time.monotonic() - begun < 5
+    assert time.process_time() - begun < 5
 
 
 @pytest.mark.parametrize(
@@ -114,9 +114,9 @@ def test_base_subject(subject, base):
     "subject", ["[" * 100_000, "re: " * 100_000, "(fwd) " * 50_000, "[a]" * 50_000, "[fwd:" * 50_000]
 )
 def test_base_subject_is_bounded(subject):
-    begun = time.monotonic()
+    begun = time.process_time()
     base_subject(subject)
-    assert time.monotonic() - begun < 0.2
+    assert time.process_time() - begun < 0.2
 
 
 def answer(text: str) -> list[object]:

@@ -65,9 +65,7 @@ def test_a_field_twice_is_no_one_click():
 
 
 def test_one_click_is_never_plain_http_nor_mail_nor_without_brackets():
-    assert offered("<http://l.example/u>", post=True, covers=True) == Offer(
-        page="http://l.example/u", is_page_open=True
-    )
+    assert offered("<http://l.example/u>", post=True, covers=True) == Offer(page="http://l.example/u")
     assert not offered("<mailto:u@l.example>", post=True, covers=True).post
     assert offered(URL, post=True, covers=True) == Offer(page=URL)
 
@@ -108,7 +106,6 @@ def test_one_click_is_never_plain_http_nor_mail_nor_without_brackets():
 def test_pages(value, page):
     found = offered(value)
     assert found.page == page
-    assert found.is_page_open is page.startswith("http:")
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,10 @@ def test_what_misleads_is_told_and_the_rest_once_a_host():
 
 def test_no_more_facts_are_kept_than_are_of_use():
     hosts = "".join(f'<a href="https://h{n}.example/">x</a> ' for n in range(90))
-    assert len(build(letter(f"<p>{hosts}"), 1).view.link_facts) == view.MAX_LINK_FACTS
+    odd = '<a href="https://192.0.2.7/">x</a> <a href="https://xn--80ak6aa92e.example/">y</a>'
+    facts = build(letter(f"<p>{hosts}{odd}"), 1).view.link_facts
+    assert len(facts) == view.MAX_LINK_FACTS
+    assert [fact.host for fact in facts[:3]] == ["192.0.2.7", "xn--80ak6aa92e.example", "h0.example"]
 
 
 def test_history_is_a_piece_of_its_own_but_not_in_what_was_passed_on():
@@ -81,7 +84,7 @@ def test_history_is_a_piece_of_its_own_but_not_in_what_was_passed_on():
     pieces = build(letter(body, "plain"), 1).view.pieces
     assert [piece.quoted for piece in pieces] == [False, True]
     assert "old words" in pieces[1].html
-    for subject in ("Fwd: x", "FW: x", "WG: x", "Tr : x"):
+    for subject in ("Fwd: x", "FW: x", "WG: x", "Tr : x", "VB: x", "转发：x"):
         assert not any(piece.quoted for piece in build(letter(body, "plain", subject=subject), 1).view.pieces)
 
 

@@ -17,7 +17,11 @@ FUNCTIONS: Final[Mapping[str, tuple[str, str]]] = {
 """Everything that can be asked for: module and function, called as `function(payload, **options)`, giving bytes. Each module
 has a `warm()`, which runs once, before the walls stand: whatever is not imported by its end can never be."""
 
-STUBS: Final = ("webmail", "webmail.jail", "webmail.mail", "webmail.mail.sanitize")
+STUBS: Final = frozenset(
+    ".".join(path[:length])
+    for path in (module.split(".") for module, _ in FUNCTIONS.values())
+    for length in range(1, len(path))
+)
 """Packages whose own start-up (a whole web application) is not loaded in the jail."""
 
 MAX_PAYLOAD: Final = 64 << 20

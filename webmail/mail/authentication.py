@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from webmail.mail.idn import is_within
 from webmail.mail.mime.model import Header
 
 Verdict = Literal["verified", "failed", "unknown"]
@@ -81,7 +82,7 @@ class Authentication:
         """True if a signature passed and is of the domain in From, of one above it, or of one that DMARC took for aligned."""
         if one.result != "pass" or not one.domain:
             return False
-        return one.domain == self.by_dkim or f".{self.from_domain}".endswith(f".{one.domain}")
+        return one.domain == self.by_dkim or is_within(self.from_domain, one.domain)
 
     def covers(self, headers: Sequence[Header], names: Iterable[str]) -> bool:
         """Whether one aligned signature that passed covers every field of these names, and there is one of each (RFC 8058).

@@ -66,9 +66,10 @@ _PLAIN |= {"unknown-8bit", "8bit", "7bit", "none"}
 
 REPLACEMENT = "\ufffd"
 _LINE_ENDS = re.compile("\r\n|[\r\u0085\u2028\u2029\x0b\x0c]")
-_BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""The marks that turn the direction of reading."""
 _CONTROLS = {**dict.fromkeys([*range(1, 9), *range(0x0E, 0x20), *range(0x7F, 0xA0)]), 0: REPLACEMENT}
-_LINE_CONTROLS: dict[int, str | None] = {**_CONTROLS, **dict.fromkeys(map(ord, _BIDI))}
+_LINE_CONTROLS: dict[int, str | None] = {**_CONTROLS, **dict.fromkeys(map(ord, BIDI))}
 _LINE_CONTROLS |= dict.fromkeys((9, 10, 11, 12, 13, 0x85, 0x2028, 0x2029), " ")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
@@ -109,7 +110,12 @@ def guess(data: bytes) -> str:
 
 def clean_text(text: str) -> str:
     """Text of many lines: ends become LF, NUL becomes U+FFFD, other controls (escape sequences of terminals) go."""
-    return _SURROGATES.sub(REPLACEMENT, _LINE_ENDS.sub("\n", text).translate(_CONTROLS))
+    return _SURROGATES.sub(REPLACEMENT, unix_ends(text).translate(_CONTROLS))
+
+
+def unix_ends(text: str) -> str:
+    """Every kind of line end as LF."""
+    return _LINE_ENDS.sub("\n", text)
 
 
 def clean_line(text: str) -> str:

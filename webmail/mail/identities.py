@@ -6,7 +6,7 @@ an address can be taken away; so nobody sends as somebody else, whatever a form 
 
 import json
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import text
@@ -14,12 +14,13 @@ from sqlalchemy import text
 from webmail.db import db, new_id, rows
 from webmail.errors import MtumailError, NotFound
 from webmail.keys import MailboxKeys, Place
-from webmail.mail import idn
-from webmail.mail.addresses import Address, AddressError, base_local, parse_recipients, parse_spec
+from webmail.mail.addresses import Address, AddressError, parse_recipients, parse_spec
 from webmail.mail.charsets import clean_text
 
 OWN = 0
 """The identity that every mailbox has: its primary address."""
+NEW = -1
+"""The id of one that is not kept yet."""
 MAX_IDENTITIES = 50
 MAX_NAME, MAX_SIGNATURE = 200, 5_000
 
@@ -54,11 +55,14 @@ class Own:
     """The addresses that lead to a mailbox, whatever their tag and case: `"ann+x@example.org" in own`."""
 
     primary: str
-    known: frozenset[tuple[str, str]]
+    keys: frozenset[str]
+    """As `Address.key` has them."""
 
-    def __contains__(self, address: object) -> bool:
-        key = _key(address) if isinstance(address, str) else None
-        return key is not None and key in self.known
+    def __contains__(self, address: str) -> bool:
+        try:
+            return parse_spec(address).key in self.keys
+        except AddressError:
+            return False
 
 
 def own(mailbox_id: int) -> Own:
@@ -66,20 +70,13 @@ def own(mailbox_id: int) -> Own:
     found = rows(_OWN, {"mailbox": mailbox_id})
     if not found:
         raise NotFound("mailbox")
-    return Own(f"{found[0][0]}@{found[0][1]}", frozenset((local, domain) for local, domain in found))
+    addresses = [f"{local}@{domain}" for local, domain in found]
+    return Own(addresses[0], frozenset(addresses))
 
 
 _OWN = """
     SELECT a.local_part, d.name FROM address a JOIN domain d USING (domain_id)
      WHERE a.mailbox_id = %(mailbox)s ORDER BY a.is_primary DESC, a.local_part, d.name"""
-
-
-def _key(address: str) -> tuple[str, str] | None:
-    try:
-        spec = parse_spec(address)
-    except AddressError:
-        return None
-    return base_local(spec.local), idn.to_ascii(spec.domain) or spec.domain
 
 
 def of(keys: MailboxKeys, name: str = "") -> list[Identity]:
@@ -122,9 +119,8 @@ def chosen(keys: MailboxKeys, ident: int | None = None, name: str = "") -> Ident
     raise NotFound("identity")
 
 
-def answering(keys: MailboxKeys, addresses: Iterable[str], name: str = "") -> Identity:
-    """Whom to answer as, for a message to these addresses: the first of them that is an identity's, else the default."""
-    everybody = of(keys, name)
+def answering(everybody: Sequence[Identity], addresses: Iterable[str]) -> Identity:
+    """Whom of them to answer as, for a message to these addresses: the first of them that is an identity's, else the default."""
     # The default first, so that of several names with one address it is the one.
     by_address: dict[str, Identity] = {}
     for one in sorted(everybody, key=lambda one: not one.is_default):
@@ -137,16 +133,16 @@ def answering(keys: MailboxKeys, addresses: Iterable[str], name: str = "") -> Id
 
 
 def keep(keys: MailboxKeys, identity: Identity) -> int:
-    """Write an identity down, over the one with its id; a new one where there is none; its id.
+    """Write an identity down, over the one with its id, or one more for `NEW`; its id.
 
     The own address (id 0) keeps its address whatever is given. Raises IdentityError: "not-yours" for an address that does not lead
     to this very mailbox (one that leads nowhere included), "bad-address", "control", "too-long", "too-many"; NotFound for an id
-    that is not there. A new identity has the id -1.
+    that is not there.
     """
     checked = _checked(keys.mailbox_id, identity)
     rows(_LOCK, {"mailbox": keys.mailbox_id})
     known = {row[0] for row in rows(_ALL, {"mailbox": keys.mailbox_id})}
-    if identity.id < 0:
+    if identity.id == NEW:
         if len(known) >= MAX_IDENTITIES:
             raise IdentityError("name", "too-many")
         checked = replace(checked, id=new_id())

@@ -79,8 +79,15 @@ def _label_to_display(label: str) -> str:
     return shown
 
 
+def is_within(name: str, above: str) -> bool:
+    """True if a domain is `above`, or below it; both in one form."""
+    return f".{name}".endswith(f".{above}")
+
+
 def is_mixed(text: str) -> bool:
     """True where letters of scripts come together that no writing system mixes."""
+    if text.isascii():
+        return False
     scripts = {
         unicodedata.name(c, "UNKNOWN").split()[0].split("-")[0]
         for c in text

@@ -1,4 +1,5 @@
-"""How mail programs introduce what a reply quotes: "On ... wrote:", bars, and blocks of From, Sent, To and Subject.
+"""How mail programs introduce what a reply quotes: "On ... wrote:", bars, and blocks of From, Sent, To and Subject; and what
+they put before its own subject.
 
 Words in the languages that the common programs speak. All of it is linear, and looks at few lines closely.
 """
@@ -62,9 +63,18 @@ _SENTS = """
     subject betreff objet asunto assunto oggetto onderwerp ämne emne aihe temat předmět konu тема tárgy 主题 主旨 件名 제목
 """
 _OTHER: Final = frozenset(_SENTS.split())
+# Before a subject, as alternatives of a pattern.
+REPLIES: Final = "re|aw|antw|antwort|sv|vs|rép|odp|ynt|res|bls|betr|svar|отв|ответ|απ|σχετ|רד|השב|رد|回复|回覆|答复|返信|답장"
+FORWARDS: Final = "fwd?|wg|tr|enc|rv|vb|vl|pd|ilt|doorst|пересл|πρθ|הועבר|إعادة توجيه|转发|轉寄|転送|전달"
+_FORWARD: Final = re.compile(rf"\s*(?:{FORWARDS})\s*[:：]", re.IGNORECASE)
 
 
 Kind = Literal["", "reply", "forward"]
+
+
+def is_forward(subject: str) -> bool:
+    """Whether the subject is of a message that was passed on, and not of an answer to one."""
+    return _FORWARD.match(subject) is not None
 
 
 def bar(line: str) -> Kind:
@@ -107,7 +117,13 @@ def is_header_block(lines: Sequence[str], at: int, *, begins: bool) -> bool:
     return begins and known >= 3 and "from" in below[:3]
 
 
-def may_introduce(line: str) -> bool:
+def candidates(lines: Sequence[str]) -> set[int]:
+    """The lines at which `introduction` is worth asking. One ends in one of few words, two lines further at most."""
+    ends = (number for number, line in enumerate(lines) if _may_introduce(line))
+    return {number - back for number in ends for back in (0, 1, 2)}
+
+
+def _may_introduce(line: str) -> bool:
     """A quick look that most lines do not pass: whether a line could end an introduction."""
     tail = line[-120:].rstrip().lower()
     return tail.endswith(_ALL_ENDS) or (tail.endswith(":") and any(verb in tail for verb in _VERBS))
@@ -121,10 +137,10 @@ def introduction(lines: Sequence[str], at: int) -> tuple[int, bool]:
         line = lines[at + length - 1].strip() if at + length <= len(lines) else ""
         if not line or line.startswith(">") or len(joined) > 300:
             return 0, False
-        if length > 1 and may_introduce(line) and _is_introduction(line, 2):
+        if length > 1 and _may_introduce(line) and _is_introduction(line, 2):
             return 0, False  # the line introduces by itself
         joined = f"{joined} {line}".strip()[:400]
-        if may_introduce(line) and _is_introduction(joined, length):
+        if _may_introduce(line) and _is_introduction(joined, length):
             return length, len(_HINT.findall(joined)) >= 2
     return 0, False
 

@@ -156,7 +156,8 @@ class Message(Base):
     summary: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
-def _of_message(name: str) -> ForeignKeyConstraint:
+def of_message(name: str) -> ForeignKeyConstraint:
+    """The constraint `name`: a row belongs to a message, and goes with it."""
     return ForeignKeyConstraint(
         ["mailbox_id", "message_id"],
         ["message.mailbox_id", "message.message_id"],
@@ -169,7 +170,7 @@ class MessageSource(Base):
     """The message as it came over the wire, sealed."""
 
     __tablename__ = "message_source"
-    __table_args__ = (_of_message("message_source_message_exists"),)
+    __table_args__ = (of_message("message_source_message_exists"),)
 
     mailbox_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
     message_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
@@ -181,7 +182,7 @@ class MessageView(Base):
     parser and cleaner made them."""
 
     __tablename__ = "message_view"
-    __table_args__ = (_of_message("message_view_message_exists"),)
+    __table_args__ = (of_message("message_view_message_exists"),)
 
     mailbox_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
     message_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
@@ -195,7 +196,7 @@ class MessageIndex(Base):
 
     __tablename__ = "message_index"
     __table_args__ = (
-        _of_message("message_index_message_exists"),
+        of_message("message_index_message_exists"),
         Index("message_index_words", "words", postgresql_using="gin"),
         Index("message_index_beginnings", "beginnings", postgresql_using="gin"),
     )
@@ -250,7 +251,7 @@ class MessagePicture(Base):
     """A remote picture that the reader agreed to have fetched: downsized, and sealed under the message's key."""
 
     __tablename__ = "message_picture"
-    __table_args__ = (_of_message("message_picture_message_exists"),)
+    __table_args__ = (of_message("message_picture_message_exists"),)
 
     mailbox_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
     message_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
@@ -270,7 +271,7 @@ class Unsubscription(Base):
     """That the reader asked to be taken off the list a message came by, and what became of it."""
 
     __tablename__ = "unsubscription"
-    __table_args__ = (_of_message("unsubscription_message_exists"),)
+    __table_args__ = (of_message("unsubscription_message_exists"),)
 
     mailbox_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
     message_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
@@ -286,7 +287,7 @@ class InvitationAnswer(Base):
     """What the reader answered to the invitation in a message."""
 
     __tablename__ = "invitation_answer"
-    __table_args__ = (_of_message("invitation_answer_message_exists"),)
+    __table_args__ = (of_message("invitation_answer_message_exists"),)
 
     mailbox_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
     message_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)

@@ -2,6 +2,7 @@
 
 from webmail.keys import MailboxKeys
 from webmail.mail import correspondents
+from webmail.mail.idn import is_within
 from webmail.mail.view import View
 
 _LOOKED_AT = 20
@@ -25,7 +26,7 @@ def by_known_list(keys: MailboxKeys, view: View) -> bool:
     lists = [
         address
         for _name, address in (*view.to, *view.cc)[:_LOOKED_AT]
-        if f".{address.rpartition('@')[2].lower()}".endswith(f".{told.arc_sealer}")
+        if is_within(address.rpartition("@")[2].lower(), told.arc_sealer)
         and address.lower().replace("@", ".") == view.offer.list_id
     ]
     return any(one.sent for one in correspondents.known_all(keys, lists))

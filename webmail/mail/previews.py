@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from webmail import jail
-from webmail.mail.charsets import decode
+from webmail.mail.charsets import decode, unix_ends
 from webmail.mail.sanitize.text import VISIBLE
 
 Kind = Literal["picture", "text", "pdf", "message", "calendar"]
@@ -19,7 +19,6 @@ MAX_LINE: Final = 2000
 MAX_CHARACTERS: Final = 100_000
 
 _LIMITS = jail.Limits(cpu=3, memory=384 << 20, wall=6)
-_ENDS = re.compile("\r\n|[\r\u0085\u2028\u2029\x0b\x0c]")
 
 _TYPES: Final[dict[str, Kind]] = {
     **dict.fromkeys(("image/png", "image/jpeg", "image/jpg", "image/pjpeg", "image/gif", "image/webp", "image/avif",
@@ -131,4 +130,4 @@ def text(content: bytes, charset: str, *, lines: int = 200) -> TextPreview:
 
 
 def _visible(words: str) -> str:
-    return _ENDS.sub("\n", words).translate(VISIBLE)
+    return unix_ends(words).translate(VISIBLE)

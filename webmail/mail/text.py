@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from webmail.mail.introductions import bar, introduction, is_header_block, is_rule, may_introduce
+from webmail.mail.introductions import bar, candidates, introduction, is_header_block, is_rule
 
 WIDTH: Final = 72  # columns of flowed text; RFC 3676 section 4.2 says 78 at most
 _MAX_DEPTH: Final = 100  # more ">" than this are text
@@ -134,9 +134,7 @@ class _Folder:
 
     def blocks(self) -> list[Block]:
         at = 0
-        # An introduction ends in one of few words, two lines further at most: no other line is worth a closer look.
-        ends = (n for n, line in enumerate(self.lines) if may_introduce(line))
-        soon = {n - back for n in ends for back in (0, 1, 2)}
+        soon = candidates(self.lines)
         while at < len(self.lines):
             line = self.lines[at]
             depth, body = depth_of(line)

@@ -58,8 +58,6 @@ class Offer:
     """An https address to send `List-Unsubscribe=One-Click` to, with nothing that tells who sends it."""
     mailto: Mailto | None = None
     page: str = ""
-    is_page_open: bool = False
-    """The page is http: whoever is between can read along. Say so."""
     list_id: str = ""
     list_name: str = ""
 
@@ -85,7 +83,7 @@ def offer(headers: Sequence[tuple[str, str]], dkim_covers: Callable[[str], bool]
     if not (one_click and len(fields) == 1 and _is_one_click(headers) and _covers(dkim_covers)):
         one_click = ""
     list_id, list_name = _list(headers)
-    return Offer(one_click, mailto, page, page.startswith("http:"), list_id, list_name)
+    return Offer(one_click, mailto, page, list_id, list_name)
 
 
 def _values(headers: Sequence[tuple[str, str]], name: str) -> list[str]:

@@ -241,10 +241,3 @@ _ONCE = """
     ON CONFLICT (mailbox_id, token) DO UPDATE SET answered_at = now() WHERE v.answered_at <= now() - %(period)s
     RETURNING 1"""
 _FORGET = text("DELETE FROM vacation_answer WHERE mailbox_id = :mailbox AND answered_at <= now() - :period")
-
-
-def is_automatic(view: View) -> bool:
-    """Whether a sent message is an answer that was made here without its author: Sent says so."""
-    return any(
-        name.lower() == "auto-submitted" and value.lower().startswith("auto-") for name, value in view.headers
-    )

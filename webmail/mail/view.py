@@ -4,7 +4,6 @@
 """
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import islice
@@ -13,12 +12,13 @@ from typing import Any
 from webmail.db import show_id
 from webmail.mail import authentication, mime, sanitize, unsubscribe
 from webmail.mail.authentication import Authentication, Signature
+from webmail.mail.introductions import is_forward
+from webmail.mail.sanitize import urls
 from webmail.mail.unsubscribe import Mailto, Offer
 
-PARSER = 3
+PARSER = 4
 MAX_PICTURES = 40  # each is a request that reads the whole message
 MAX_LINK_FACTS = 30
-_PASSED_ON = re.compile(r"\s*(?:fwd?|wg|tr|enc|rv|vl|pd|ilt|doorst)\s*:", re.IGNORECASE)
 _ONE_CLICK = ("List-Unsubscribe", "List-Unsubscribe-Post")
 VERSION = PARSER * 1000 + sanitize.VERSION
 Person = tuple[str, str]
@@ -217,15 +217,16 @@ def _read(view: View, made: Sequence[sanitize.Reading], *, short: bool) -> View:
 
 def _pieces(view: View, made: Sequence[sanitize.Reading]) -> tuple[Piece, ...]:
     """What was passed on is not history but what the message is about, so nothing of it is folded."""
-    folds = not _PASSED_ON.match(view.subject)
+    folds = not is_forward(view.subject)
     return tuple(Piece(part.html, part.quoted and folds) for item in made for part in item.parts)
 
 
 def _facts(links: Sequence[sanitize.Link]) -> tuple[LinkFact, ...]:
-    """Those that mislead come first; of the others one is enough of each host."""
-    told = [link for link in links if link.mismatch or link.warning]
-    others = {link.host: link for link in reversed(links) if link not in told}
-    chosen = (told + list(others.values())[::-1])[:MAX_LINK_FACTS]
+    """Those that mislead come first; of the others one is enough of each host, and names that are plain come last."""
+    told = [link for link in links if link.mismatch]
+    others = list({link.host: link for link in reversed(links) if not link.mismatch}.values())[::-1]
+    others.sort(key=lambda link: urls.is_plain(link.host))
+    chosen = (told + others)[:MAX_LINK_FACTS]
     return tuple(LinkFact(link.url[:300], link.host, link.text, link.mismatch) for link in chosen)
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final, get_args
 
 from webmail.mail import mime
-from webmail.mail.addresses import parse_list
+from webmail.mail.address_lists import parse_list
 from webmail.mail.bounces import reasons
 from webmail.mail.bounces.model import Action, Recipient
 from webmail.mail.charsets import clean_name

@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from webmail.mail import mime
-from webmail.mail.addresses import parse_list
+from webmail.mail.address_lists import parse_list
 from webmail.mail.bounces import fields, prose, reasons
 from webmail.mail.bounces.model import Kind, Recipient, Report
 from webmail.mail.charsets import decode

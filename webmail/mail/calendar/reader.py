@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from webmail.mail.addresses import AddressError, base_local, parse_spec
+from webmail.mail.addresses import AddressError, parse_spec
 from webmail.mail.calendar import lines, values
 from webmail.mail.calendar.lines import Component, Property
 from webmail.mail.calendar.model import Attendee, Invitation, Moment, Person, Recurrence
@@ -125,7 +125,7 @@ class _Times:
 
     def read(self, name: str) -> Moment | None:
         told = self._event.first(name)
-        return moment_of(told, self._zones, self._problems) if told else None
+        return _moment(told, self._zones, self._problems) if told else None
 
     def _by_duration(self, start: Moment) -> Moment | None:
         told = self._event.first("DURATION")
@@ -165,15 +165,14 @@ class _Times:
         self._problems["end-before-start"] = None
 
 
-def moment_of(told: Property, zones: Zones, problems: dict[str, None] | None = None) -> Moment | None:
+def _moment(told: Property, zones: Zones, problems: dict[str, None]) -> Moment | None:
     """A DATE or DATE-TIME with its TZID. A zone that nobody knows leaves the time floating, and is a problem."""
     found = values.moment(told.value)
     if not isinstance(found, datetime) or found.tzinfo is not None or not told.params.get("TZID"):
         return found
     resolved = zones.resolve(found, told.params["TZID"])
     if resolved is None:
-        if problems is not None:
-            problems["unknown-zone"] = None
+        problems["unknown-zone"] = None
         return found
     try:
         resolved.astimezone(UTC)
@@ -252,7 +251,6 @@ def _name(told: Property, address: str) -> str:
 
 def _key(address: str) -> str:
     try:
-        spec = parse_spec(address)
+        return parse_spec(address).key
     except AddressError:
         return ""
-    return f"{base_local(spec.local)}@{spec.domain}"

@@ -122,9 +122,7 @@ def rule(text: str) -> Recurrence:
     if len(text) > MAX_RULE or text.count(",") > MAX_LIST * 4:
         return vague
     try:
-        told = {
-            str(key).upper(): list(items) for key, items in vRecur.from_ical(text.strip().upper()).items()
-        }
+        told = {str(key).upper(): list(items) for key, items in vRecur.from_ical(text).items()}
         freq = str(told["FREQ"][0])
         read = Recurrence(
             raw=raw,
@@ -137,7 +135,7 @@ def rule(text: str) -> Recurrence:
             by_month=tuple(map(int, told.get("BYMONTH", ()))),
             by_set_pos=tuple(map(int, told.get("BYSETPOS", ()))),
             week_start=str(told.get("WKST", [""])[0]),
-            is_plain=told.keys() <= _HELD and freq in _FREQUENCIES and text.upper().count("FREQ=") == 1,
+            is_plain=told.keys() <= _HELD and freq in _FREQUENCIES and text.count("FREQ=") == 1,
         )
     except (ValueError, KeyError, IndexError, TypeError, OverflowError, AttributeError):
         return vague
@@ -158,7 +156,7 @@ def _weekday(text: str) -> tuple[int, str]:
 
 
 def _until(text: str) -> Moment | None:
-    for part in text.upper().split(";"):
+    for part in text.split(";"):
         if part.strip().startswith("UNTIL="):
             return moment(part.partition("=")[2])
     return None

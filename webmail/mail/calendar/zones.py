@@ -29,13 +29,13 @@ _UTC_NAMES: Final = frozenset(("utc", "z", "gmt", "etc/utc", "etc/gmt", "zulu", 
 
 @dataclass(frozen=True, slots=True)
 class _Yearly:
-    """A rule once a year: in `month`, on the nth weekday, on a day, or on the first such weekday from a day on."""
+    """A rule once a year: in `month`, on a day, on the nth weekday, or (`nth` 0) on the first such weekday from a day on."""
 
     text: str
     month: int
     day: int = 0
     nth: int = 0
-    weekday: int = 0
+    weekday: int | None = None
     until: datetime | None = None
     until_is_utc: bool = False
 
@@ -182,7 +182,7 @@ def _without_count(text: str, start: datetime) -> _Yearly | None:
         until += timedelta(days=1)
     is_utc = told.get("UNTIL", "").endswith("Z")
     if "BYDAY" not in told:
-        return _Yearly(text, month, day or start.day, 0, 0, until, is_utc) if day is not None else None
+        return _Yearly(text, month, day or start.day, 0, None, until, is_utc) if day is not None else None
     by_day = _BY_DAY.fullmatch(told["BYDAY"])
     if by_day is not None and "BYMONTHDAY" not in told:
         return _Yearly(text, month, 0, int(by_day[1]), _ORDER.index(by_day[2]), until, is_utc)
@@ -191,7 +191,7 @@ def _without_count(text: str, start: datetime) -> _Yearly | None:
     if told["BYDAY"] in _ORDER and all(item.isascii() and item.isdigit() and len(item) < 3 for item in days):
         run = sorted(map(int, days))
         if run == list(range(run[0], run[0] + 7)) and 1 <= run[0] <= 25:
-            return _Yearly(text, month, run[0], 0, _ORDER.index(told["BYDAY"]) + 10, until, is_utc)
+            return _Yearly(text, month, run[0], 0, _ORDER.index(told["BYDAY"]), until, is_utc)
     return None
 
 
@@ -206,15 +206,15 @@ def _small(text: str | None, default: int, most: int) -> int | None:
 def _onset(rule: _Yearly, year: int, clock: datetime) -> datetime | None:
     """The wall clock of the onset in `year`; None where that month has no such day."""
     try:
-        if rule.nth > 0 or rule.weekday >= 10:
-            first = date(year, rule.month, rule.day or 1)
-            ahead = (rule.weekday % 10 - first.weekday()) % 7
-            day = first + timedelta(days=ahead + 7 * max(rule.nth - 1, 0))
+        if rule.weekday is None:
+            day = date(year, rule.month, rule.day)
         elif rule.nth < 0:
             last = (date(year, rule.month, 28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
             day = last - timedelta(days=(last.weekday() - rule.weekday) % 7 + 7 * (-rule.nth - 1))
         else:
-            day = date(year, rule.month, rule.day)
+            first = date(year, rule.month, rule.day or 1)
+            ahead = (rule.weekday - first.weekday()) % 7
+            day = first + timedelta(days=ahead + 7 * max(rule.nth - 1, 0))
     except (ValueError, OverflowError):
         return None
     return datetime.combine(day, clock.time()) if day.month == rule.month else None

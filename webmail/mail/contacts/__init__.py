@@ -9,10 +9,10 @@ All verbs work in the caller's transaction; those that write take one lock a mai
 """
 
 from webmail.mail.contacts.book import (
-    Details,
     Entry,
     Page,
     add,
+    addresses,
     change,
     details,
     everybody,
@@ -28,7 +28,7 @@ from webmail.mail.contacts.book import (
     total,
 )
 from webmail.mail.contacts.grouping import Group, add_group, change_group, expand, group, groups
-from webmail.mail.contacts.store import ContactError
+from webmail.mail.contacts.store import ContactError, Details
 from webmail.mail.contacts.suggesting import Suggestion, learn, suggest
 from webmail.mail.contacts.taking import Taken, export, take_in
 
@@ -42,6 +42,7 @@ __all__ = [
     "Taken",
     "add",
     "add_group",
+    "addresses",
     "change",
     "change_group",
     "details",

@@ -13,8 +13,6 @@ from webmail.mail.contacts import store
 from webmail.mail.contacts.store import ContactError, Details, Item
 from webmail.mail.search import words as words_in
 
-__all__ = ["ContactError", "Details"]
-
 MAX_FOUND = 100
 
 
@@ -90,7 +88,7 @@ def page(keys: MailboxKeys, start: int | None, limit: int) -> Page:
 
     By keyset: whoever is added or deleted meanwhile moves nobody past an edge unseen. Opens every head, fills in `limit` of them.
     """
-    order = _alphabet(keys)
+    order = [contact_id for _, contact_id, _ in _alphabet(keys)]
     at = order.index(start) if start in order else 0
     shown = some(keys, order[at : at + limit])
     return Page(
@@ -100,13 +98,18 @@ def page(keys: MailboxKeys, start: int | None, limit: int) -> Page:
     )
 
 
-def _alphabet(keys: MailboxKeys) -> list[int]:
-    """Ids of all kept people in the order of their names."""
+def addresses(keys: MailboxKeys, most: int) -> list[str]:
+    """The addresses of the first `most` kept people in alphabetical order. Opens every head, and nothing else."""
+    return [address for _, _, own in _alphabet(keys)[:most] for address in own]
+
+
+def _alphabet(keys: MailboxKeys) -> list[tuple[str, int, tuple[str, ...]]]:
+    """(what they are sorted by, id, addresses) of all kept people, in the order of their names."""
     found = []
     for contact_id, head in rows(_HEADS, {"mailbox": keys.mailbox_id}):
-        name, addresses = store.open_head(keys, contact_id, head)
-        found.append((store.folded(name or next(iter(addresses), "")), contact_id))
-    return [contact_id for _, contact_id in sorted(found)]
+        name, own = store.open_head(keys, contact_id, head)
+        found.append((store.folded(name or next(iter(own), "")), contact_id, own))
+    return sorted(found)
 
 
 _HEADS = """
@@ -173,24 +176,20 @@ def load(keys: MailboxKeys, contact_id: int) -> Entry:
 
 def details(keys: MailboxKeys, contact_id: int) -> Details:
     """All that is known of one contact. Raises NotFound."""
-    found = rows(_DETAILS_OF_ONE, {"mailbox": keys.mailbox_id, "contact": contact_id})
+    found = store.details_of(keys, [contact_id])
     if not found:
         raise NotFound("contact")
-    return store.open_details(keys, contact_id, *found[0])
+    return found[contact_id]
 
 
-_DETAILS_OF_ONE = """
-    SELECT head, more FROM contact
-     WHERE mailbox_id = %(mailbox)s AND contact_id = %(contact)s AND deleted_at IS NULL"""
-
-
-def everybody(keys: MailboxKeys) -> list[tuple[int, Details]]:
-    """All kept people in alphabetical order, with all that is known of them."""
+def everybody(keys: MailboxKeys) -> list[Details]:
+    """All that is known of all kept people, in alphabetical order."""
     found = [
         (contact_id, store.open_details(keys, contact_id, head, more))
         for contact_id, head, more in rows(_EVERYBODY, {"mailbox": keys.mailbox_id})
     ]
-    return sorted(found, key=lambda one: (store.folded(one[1].name or one[1].addresses[0]), one[0]))
+    ordered = sorted(found, key=lambda one: (store.folded(one[1].name or one[1].addresses[0]), one[0]))
+    return [told for _, told in ordered]
 
 
 _EVERYBODY = _HEADS.replace("contact_id, head", "contact_id, head, more")

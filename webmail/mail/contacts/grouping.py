@@ -1,6 +1,5 @@
 """Groups: a name for several people, written into a field in place of their addresses."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,7 +8,7 @@ from sqlalchemy import text
 from webmail.db import db, new_id, rows
 from webmail.errors import NotFound
 from webmail.keys import MailboxKeys
-from webmail.mail.addresses import MAX_RECIPIENTS, Address
+from webmail.mail.addresses import BLANKS, MAX_RECIPIENTS, NEEDS_QUOTES, SEPARATORS, Address, as_typed, pieces
 from webmail.mail.charsets import clean_name
 from webmail.mail.contacts import book, store
 from webmail.mail.contacts.book import Entry
@@ -17,10 +16,6 @@ from webmail.mail.contacts.store import ContactError, Details, Item
 
 MAX_GROUPS = 200
 MAX_TYPED = 100_000  # characters of a field that are looked through for groups
-_SEPARATORS = ",;\r\n"
-SPECIAL = re.compile(r'[,;:@<>()"\\\[\]]')
-# As a field is parted into recipients: a quote that is never closed takes the rest of its line.
-_TOKEN = re.compile(r'"(?:[^"\\\r\n]++|\\[^\r\n])*+"?|<[^<>\r\n]*+>|[,;\r\n]|[^",;<\r\n]++|.', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +25,7 @@ class Group:
     contact_id: int
     name: str
     members: tuple[Entry, ...]
-    is_suggested: bool = True
+    is_suggested: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +35,19 @@ class GroupLine:
     contact_id: int
     name: str
     count: int
-    is_suggested: bool
 
 
 def groups(keys: MailboxKeys) -> list[GroupLine]:
     """All groups in alphabetical order."""
     found = [
-        GroupLine(contact_id, store.open_head(keys, contact_id, head)[0], count, is_suggested)
-        for contact_id, head, is_suggested, count in rows(_GROUPS, {"mailbox": keys.mailbox_id})
+        GroupLine(contact_id, store.open_head(keys, contact_id, head)[0], count)
+        for contact_id, head, count in rows(_GROUPS, {"mailbox": keys.mailbox_id})
     ]
     return sorted(found, key=lambda one: (store.folded(one.name), one.contact_id))
 
 
 _GROUPS = """
-    SELECT c.contact_id, c.head, c.is_suggested,
+    SELECT c.contact_id, c.head,
            (SELECT count(*) FROM contact_member m JOIN contact p
                 ON p.mailbox_id = m.mailbox_id AND p.contact_id = m.contact_id AND p.deleted_at IS NULL
              WHERE m.mailbox_id = c.mailbox_id AND m.group_id = c.contact_id)
@@ -119,7 +113,7 @@ def checked_name(name: str) -> str:
         raise ContactError("name", "empty")
     if len(name) > store.MAX_NAME:
         raise ContactError("name", "too-long")
-    if SPECIAL.search(name):
+    if NEEDS_QUOTES.search(name):
         raise ContactError("name", "special", name)
     return name
 
@@ -155,9 +149,9 @@ def expand(keys: MailboxKeys, typed: str) -> str:
     Only a piece that is a group's whole name, whatever its case, is replaced; everything else stays as it was typed. At most two
     queries, and none for text in which every piece is an address.
     """
-    pieces = _pieces(typed) if len(typed) <= MAX_TYPED else []
-    names = {piece: piece.strip(" \t\u00a0").strip('"').strip() for piece in pieces if "@" not in piece}
-    tokens = {store.group_token(keys, name): name for name in names.values() if name.strip(_SEPARATORS)}
+    parts = pieces(typed) if len(typed) <= MAX_TYPED else []
+    names = {part: part.strip(BLANKS).strip('"').strip() for part in parts if "@" not in part}
+    tokens = {store.group_token(keys, name): name for name in names.values() if name not in ("", *SEPARATORS)}
     known = {
         tokens[token]: owner
         for token, (owner, _, is_deleted) in store.owners(keys, list(tokens)[:MAX_RECIPIENTS]).items()
@@ -167,24 +161,12 @@ def expand(keys: MailboxKeys, typed: str) -> str:
         return typed
     written = _written(keys, list(known.values()))
     return "".join(
-        _in_place(piece, written[known[names[piece]]]) if names.get(piece) in known else piece
-        for piece in pieces
+        _in_place(part, written[known[names[part]]]) if names.get(part) in known else part for part in parts
     )
 
 
-def _pieces(typed: str) -> list[str]:
-    """Recipients and what stands between them, in order: joined they are `typed`."""
-    pieces: list[list[str]] = [[]]
-    for token in _TOKEN.findall(typed):
-        if token in _SEPARATORS:
-            pieces += [[token], []]
-        else:
-            pieces[-1].append(token)
-    return ["".join(tokens) for tokens in pieces if tokens]
-
-
 def _in_place(piece: str, members: str) -> str:
-    start = piece[: len(piece) - len(piece.lstrip(" \t\u00a0"))]
+    start = piece[: len(piece) - len(piece.lstrip(BLANKS))]
     return f"{start}{members}{piece[len(piece.rstrip()) :] if piece.strip() else ''}"
 
 
@@ -197,7 +179,7 @@ def _written(keys: MailboxKeys, group_ids: Sequence[int]) -> dict[int, str]:
         name, addresses = store.open_head(keys, contact_id, head)
         found[group_id] += [(name, addresses[0])] if addresses else []
     return {
-        group_id: ", ".join(written(name, address) for name, address in sorted(members, key=_by_name))
+        group_id: ", ".join(as_typed(name, address) for name, address in sorted(members, key=_by_name))
         for group_id, members in found.items()
     }
 
@@ -209,13 +191,3 @@ def _by_name(person: tuple[str, str]) -> tuple[str, str]:
 _WITH_HEADS = """
     SELECT m.group_id, c.contact_id, c.head FROM contact_member m JOIN contact c USING (mailbox_id, contact_id)
      WHERE m.mailbox_id = %(mailbox)s AND m.group_id = ANY(%(groups)s::bigint[]) AND c.deleted_at IS NULL"""
-
-
-def written(name: str, address: str) -> str:
-    """A person as one types them into a field, quoted where the name holds a character that would part it."""
-    if not name:
-        return address
-    if SPECIAL.search(name):
-        escaped = name.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{escaped}" <{address}>'
-    return f"{name} <{address}>"

@@ -2,7 +2,7 @@
 
 import json
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import text
@@ -175,6 +175,17 @@ def open_details(keys: MailboxKeys, contact_id: int, head: bytes, more: bytes | 
         return Details(name, addresses)
     told = json.loads(keys.open_value(more, Place("contact", keys.mailbox_id, contact_id, "more")))
     return Details(name, addresses, tuple(told["phones"]), told["organisation"], told["notes"])
+
+
+def details_of(keys: MailboxKeys, contact_ids: Collection[int]) -> dict[int, Details]:
+    """All that is known of each of these contacts; those that are not in this mailbox, or were deleted, are left out."""
+    asked = {"mailbox": keys.mailbox_id, "contacts": list(contact_ids)}
+    return {row[0]: open_details(keys, *row) for row in rows(_DETAILS, asked)}
+
+
+_DETAILS = """
+    SELECT contact_id, head, more FROM contact
+     WHERE mailbox_id = %(mailbox)s AND contact_id = ANY(%(contacts)s::bigint[]) AND deleted_at IS NULL"""
 
 
 # --- writing -------------------------------------------------------------------------------------------------------------

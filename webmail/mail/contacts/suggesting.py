@@ -7,9 +7,8 @@ from sqlalchemy import text
 
 from webmail.db import db, new_id, rows
 from webmail.keys import MailboxKeys
-from webmail.mail.addresses import Address
+from webmail.mail.addresses import Address, as_typed
 from webmail.mail.contacts import book, store
-from webmail.mail.contacts.grouping import written
 from webmail.mail.contacts.store import Details, Item
 
 CANDIDATES = 64
@@ -27,7 +26,7 @@ class Suggestion:
     @property
     def text(self) -> str:
         """What to put into the field."""
-        return written(self.name, self.address) if self.address else self.name
+        return as_typed(self.name, self.address) if self.address else self.name
 
 
 def suggest(keys: MailboxKeys, typed: str, limit: int = 8) -> list[Suggestion]:

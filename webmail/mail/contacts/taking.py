@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from webmail.db import new_id, rows
+from webmail.db import new_id
 from webmail.errors import NotFound
 from webmail.keys import MailboxKeys
 from webmail.mail import vcard
-from webmail.mail.addresses import MAX_RECIPIENTS, fold
+from webmail.mail.addresses import MAX_RECIPIENTS, NEEDS_QUOTES, fold
 from webmail.mail.contacts import book, grouping, store
 from webmail.mail.contacts.store import ContactError, Details, Item
 
@@ -98,22 +98,8 @@ def _known(keys: MailboxKeys, usable: Sequence[Sequence[str]]) -> _Book:
         known.owners[tokens[token]] = owner
         if state == "learned":
             known.learned.add(owner)
-    for owner, told in _details_of(keys, set(known.owners.values())).items():
-        known.details[owner] = told
+    known.details = store.details_of(keys, set(known.owners.values()))
     return known
-
-
-def _details_of(keys: MailboxKeys, contact_ids: set[int]) -> dict[int, Details]:
-    asked = {"mailbox": keys.mailbox_id, "contacts": list(contact_ids)}
-    return {
-        contact_id: store.open_details(keys, contact_id, head, more)
-        for contact_id, head, more in rows(_DETAILS, asked)
-    }
-
-
-_DETAILS = """
-    SELECT contact_id, head, more FROM contact
-     WHERE mailbox_id = %(mailbox)s AND contact_id = ANY(%(contacts)s::bigint[])"""
 
 
 def _put(known: _Book, contact_id: int | None, card: vcard.Card, addresses: Sequence[str]) -> int:
@@ -191,7 +177,7 @@ def _take_groups(keys: MailboxKeys, cards: vcard.Cards, usable: Sequence[Sequenc
 
 def _typeable(name: str) -> str:
     """A name without the characters that a group's cannot have."""
-    return " ".join(grouping.SPECIAL.sub(" ", name).split())[: store.MAX_NAME]
+    return " ".join(NEEDS_QUOTES.sub(" ", name).split())[: store.MAX_NAME]
 
 
 # --- out -----------------------------------------------------------------------------------------------------------------
@@ -206,7 +192,7 @@ def export(keys: MailboxKeys, contact_id: int | None = None) -> bytes:
     lines = grouping.groups(keys)
     found = [grouping.group(keys, line.contact_id) for line in lines]
     return vcard.write(
-        [_card(told) for _, told in book.everybody(keys)],
+        [_card(told) for told in book.everybody(keys)],
         [
             vcard.GroupCard(
                 one.name, tuple(person.addresses[0] for person in one.members if person.addresses)

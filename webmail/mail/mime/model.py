@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
-from webmail.mail.addresses import Address, AddressList
+from webmail.mail.address_lists import AddressList
+from webmail.mail.addresses import Address
 
 Kind = Literal["body-text", "body-html", "inline-image", "attachment", "container", "message"]
 

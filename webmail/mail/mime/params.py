@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
-from webmail.mail.charsets import clean_line, clean_name, decode, decode_words
+from webmail.mail.charsets import BIDI, clean_line, clean_name, decode, decode_words
 from webmail.mail.mime.limits import MAX_NAME, MAX_PARAMS, MAX_SEGMENTS
 
 _PIECE = re.compile(r'(?:[^";]++|"(?:[^"\\]++|\\.)*+"?)*+', re.DOTALL)
@@ -101,19 +101,15 @@ _RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$)", re.IGNO
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"|?*]')
 
 
-_TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")
-
-
 def turns(written: str) -> bool:
     """Whether a file name holds a mark that turns the direction of reading, so that its end can look like another."""
-    return _TURNS.search(decode_words(written) if "=?" in written else written) is not None
+    return not BIDI.isdisjoint(decode_words(written))
 
 
 def file_name(written: str) -> str:
     """A name to show and to save under: the last component of a path, no control, invisible or reserved character, no dots or
     spaces at its ends, at most 150 characters with the extension kept. "" where nothing is left."""
-    name = decode_words(written) if "=?" in written else written
-    name = clean_name(name.replace("\\", "/")[-4096:])
+    name = clean_name(decode_words(written).replace("\\", "/")[-4096:])
     name = _UNSAFE.sub("_", name.rpartition("/")[2].replace('"', "")).strip(" .")
     if _RESERVED.match(name):
         name = "_" + name

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_tz
 from urllib.parse import unquote
 
-from webmail.mail.addresses import MAX_ADDRESSES, AddressList, parse_list
+from webmail.mail.address_lists import MAX_ADDRESSES, AddressList, parse_list
 from webmail.mail.charsets import clean_line, clean_text, codec_for, decode, display_text, guess, header_text
 from webmail.mail.mime import transfer
 from webmail.mail.mime.bodies import RASTER, Bodies, choose

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from webmail.mail.introductions import bar, introduction, is_header_block, is_rule, may_introduce
+from webmail.mail.introductions import bar, candidates, introduction, is_header_block, is_rule
 from webmail.mail.sanitize.model import words
 
 Mark = Literal["", "quote", "intro", "history", "forward", "signature"]
@@ -108,8 +108,7 @@ def _old(lines: Sequence[Line]) -> list[bool]:
     """For each filled line whether it is old: quoted, or an introduction of what is."""
     texts = [line.text for line in lines]
     old = [line.marked and not line.weak for line in lines]
-    ends = (number for number, text in enumerate(texts) if may_introduce(text))
-    soon = {number - back for number in ends for back in (0, 1, 2)}
+    soon = candidates(texts)
     introduced = False
     at = 0
     while at < len(lines):

@@ -8,17 +8,13 @@ from webmail.mail.sanitize import urls
 from webmail.mail.sanitize.model import Link, words
 
 MAX_TEXT = 200
+MAX_WORDS = 20
 _LOOKS_LIKE_URL = re.compile(
     r"(?:(?:https?:)?//|www\.)?(?:[\w.+-]+@)?((?:[\w-]{1,63}\.)+[^\W\d_]{2,24})\.?(?::\d+)?(?:[/?#]\S*)?",
     re.IGNORECASE,
 )
 _FILE_ENDINGS = words(
     "pdf doc docx xls xlsx ppt pptx odt ods txt csv jpg jpeg png gif html htm js py md zip json xml"
-)
-_SHORTENERS = words(
-    "bit.ly bitly.com j.mp tinyurl.com t.co goo.gl ow.ly is.gd v.gd buff.ly rebrand.ly cutt.ly rb.gy tiny.cc shorturl.at t.ly "
-    "lnkd.in fb.me s.id qr.ae adf.ly bl.ink short.io soo.gd clck.ru u.to vk.cc dlvr.it trib.al "
-    "tiny.one urlz.fr x.gd amzn.to spr.ly po.st snip.ly kutt.it shrtco.de 1url.com dub.sh"
 )
 
 
@@ -76,11 +72,7 @@ class Links:
 
 def _told(target: Target) -> Link:
     address, words = target.address, " ".join(target.text.split())[:MAX_TEXT]
-    elsewhere = names_another(words, address)
-    short = address.host.lower().removeprefix("www.") in _SHORTENERS
-    warning = address.note if address.note in ("userinfo", "lookalike") else ""
-    warning = warning or ("text" if elsewhere else "") or address.note or ("short" if short else "")
-    return Link(target.number, address.url, address.host, words, elsewhere or address.odd, warning)
+    return Link(target.number, address.url, address.host, words, address.odd or names_another(words, address))
 
 
 def shows(text: str, host: str) -> bool:
@@ -98,12 +90,16 @@ def shows(text: str, host: str) -> bool:
 
 def names_another(text: str, address: urls.Address) -> bool:
     """Whether the words name one host and the link leads to another."""
-    for word in text.split()[:20]:
-        found = _LOOKS_LIKE_URL.fullmatch(word.strip("<>()[]{}\"'.,;!"))
-        if found is None or (found[1].rpartition(".")[2].lower() in _FILE_ENDINGS and "/" not in word):
-            continue
-        claimed = found[1].lower().removeprefix("www.")
-        hosts = [host.rpartition("@")[2].lower().removeprefix("www.") for host in address.host.split(", ")]
-        if not any(host == claimed or host.endswith("." + claimed) for host in hosts):
-            return True
-    return False
+    hosts = [host.rpartition("@")[2].lower().removeprefix("www.") for host in address.host.split(", ")]
+    return any(
+        claimed and not any(host == claimed or host.endswith("." + claimed) for host in hosts)
+        for claimed in map(named_host, text.split()[:MAX_WORDS])
+    )
+
+
+def named_host(word: str) -> str:
+    """The host that a word names, lower case and without `www.`; "" where it names none, or a file."""
+    found = _LOOKS_LIKE_URL.fullmatch(word.strip("<>()[]{}\"'.,;!"))
+    if found is None or (found[1].rpartition(".")[2].lower() in _FILE_ENDINGS and "/" not in word):
+        return ""
+    return found[1].lower().removeprefix("www.")

@@ -22,19 +22,13 @@ class Refusal:
 class Link:
     """One distinct target. `url` is canonical ASCII (http, https or mailto), `host` is for people: Unicode where that cannot
     deceive, punycode otherwise, an address for mailto. `mismatch`: the words look like another host, or a user name stands
-    before it.
-
-    `warning` is the gravest thing that people should know before they follow it, or empty: "text" (its words name another
-    host), "userinfo" (what looks like the host is a user name), "lookalike" (letters of several scripts, or of one that is
-    made to be mistaken), "address" (a bare IP address), "port" (not the usual one), "short" (a shortening service, so the
-    true target is not known)."""
+    before it."""
 
     number: int
     url: str
     host: str
     text: str
     mismatch: bool
-    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +51,21 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The reading view. The `parts` joined are `html`; at most one of them is quoted. `images` counts pictures that carry
+    """The reading view. At most one of the `parts` is quoted. `images` counts pictures that carry
     meaning (shown as their alt text); `trackers` and `blocked` are sorted host names: tracking pixels, and other remote parts
     that were left out."""
 
-    html: str
+    parts: tuple[Part, ...] = ()
     links: tuple[Link, ...] = ()
     images: int = 0
     trackers: tuple[str, ...] = ()
     blocked: tuple[str, ...] = ()
     refused: str | None = None
-    parts: tuple[Part, ...] = ()
+
+    @property
+    def html(self) -> str:
+        """The whole of it."""
+        return "".join(part.html for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +87,7 @@ def words(text: str) -> frozenset[str]:
 
 
 def to_plain(result: Reading | Formatted | Refusal) -> dict[str, Any]:
-    told = {"kind": type(result).__name__, **asdict(result)}
-    if told.get("parts"):
-        del told["html"]  # it is the parts, joined
-    return told
+    return {"kind": type(result).__name__, **asdict(result)}
 
 
 def from_plain(data: Mapping[str, Any]) -> Reading | Formatted | Refusal:
@@ -103,12 +98,8 @@ def from_plain(data: Mapping[str, Any]) -> Reading | Formatted | Refusal:
             fields[key] = tuple(fields[key])
     if "links" in fields:
         fields["links"] = tuple(Link(**link) for link in fields["links"])
-    if fields.get("parts"):
-        fields["parts"] = tuple(Part(**part) for part in fields["parts"])
-        fields["html"] = "".join(part.html for part in fields["parts"])
-    elif data["kind"] == "Reading":
-        fields["parts"] = ()
+    if data["kind"] == "Reading":
+        return Reading(**fields | {"parts": tuple(Part(**part) for part in fields["parts"])})
     if data["kind"] == "Formatted":
-        fields["images"] = tuple(Image(**image) for image in fields["images"])
-        return Formatted(**fields)
-    return Reading(**fields) if data["kind"] == "Reading" else Refusal(**fields)
+        return Formatted(**fields | {"images": tuple(Image(**image) for image in fields["images"])})
+    return Refusal(**fields)

@@ -46,7 +46,7 @@ def reading(html: str, *, link_prefix: str | None = "l/") -> Reading:
     html = limits.slim(html)
     _, refusal = limits.judge(html)
     if refusal is not None:
-        return Reading("", refused=refusal.code)
+        return Reading(refused=refusal.code)
     return reduce(html, link_prefix)
 
 
@@ -62,12 +62,11 @@ def reduce(html: str, link_prefix: str | None) -> Reading:
         Part(walls.reading(markup, link_prefix), quoted) for markup, quoted in parting.parts(walker.blocks)
     )
     return Reading(
-        html="".join(part.html for part in parts),
+        parts=parts,
         links=walker.links.finish(),
         images=images.meaningful,
         trackers=tuple(sorted(images.trackers)),
         blocked=tuple(sorted((images.blocked - images.trackers) | walker.links.refused)),
-        parts=parts,
     )
 
 

@@ -65,8 +65,7 @@ def plain_reading(text: str, *, link_prefix: str | None = None) -> Reading:
         Part(walls.last(_blocks(lines, links), link_prefix), quoted)
         for lines, quoted in _parted(text.split("\n"))
     )
-    html = "".join(part.html for part in parts)
-    return Reading(html, links=links.finish(), refused="long" if cut else None, parts=parts)
+    return Reading(parts, links=links.finish(), refused="long" if cut else None)
 
 
 def _parted(lines: list[str]) -> list[tuple[list[str], bool]]:

@@ -26,14 +26,12 @@ _LOOKALIKE_CYRILLIC = frozenset("асԁеһіјӏорԛѕԝхукмнтвьг")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """`url` is canonical; `host` is what people are shown; `odd` says that it carried a user name. `note` is a code of
-    `Link.warning` for what the address by itself gives reason to doubt: "userinfo", "lookalike", "address", "port"."""
+    """`url` is canonical; `host` is what people are shown; `odd` says that it carried a user name."""
 
     scheme: str
     url: str
     host: str
     odd: bool = False
-    note: str = ""
 
 
 @lru_cache(maxsize=2048)
@@ -77,18 +75,17 @@ def _web(scheme: str, rest: str) -> Address | None:
         url += "?" + _escape(query, "/?%:@!$&()*+,;=~-._[]|")
     if mark:
         url += "#" + _escape(fragment, "/?%:@!$&()*+,;=~-._[]")
-    odd = bool(at and user)
-    return Address(
-        scheme, url, shown(host), odd, "userinfo" if odd else _note(host, port in ("", "80", "443"))
-    )
+    return Address(scheme, url, shown(host), bool(at and user))
 
 
-def _note(host: str, usual_port: bool) -> str:
-    if host.startswith("[") or host.rpartition(".")[2].isdigit():
-        return "address"
-    if "xn--" in shown(host):
-        return "lookalike"
-    return "" if usual_port else "port"
+def is_number(host: str) -> bool:
+    """Whether the host of an `Address` is an IP address instead of a name."""
+    return host.startswith("[") or host.rpartition(".")[2].isdigit()
+
+
+def is_plain(host: str) -> bool:
+    """Whether people can read where an `Address` leads: a name, in letters that are not mistaken for others."""
+    return "xn--" not in host and not is_number(host)
 
 
 def _split_port(hostport: str) -> tuple[str, str | None]:

@@ -5,7 +5,7 @@ and nothing else; a warning names one thing that the reader can check. What a st
 display name) may raise a warning but never ends one.
 """
 
-from webmail.mail.trust.domains import is_freemail, likeness, organisation, same_organisation
+from webmail.mail.trust.domains import likeness
 from webmail.mail.trust.model import (
     Acquaintance,
     Authentication,
@@ -30,8 +30,5 @@ __all__ = [
     "Trust",
     "Word",
     "assess",
-    "is_freemail",
     "likeness",
-    "organisation",
-    "same_organisation",
 ]

@@ -23,10 +23,18 @@ _PAIRS: Final = (("rn", "m"), ("vv", "w"), ("cl", "d"))
 
 def skeleton(text: str) -> str:
     """Lower case, without accents, spaces and hyphens; look-alike letters as one. Bounded to 300 characters; linear."""
-    folded = unicodedata.normalize("NFKD", text[:MAX].translate(_TABLE).casefold())
-    plain = "".join(
-        c for c in folded.translate(_TABLE) if c.isalnum() and unicodedata.category(c)[0] != "M"
-    ).translate(_HURRIED)
+    text = text[:MAX]
+    plain = text.translate(_ASCII) if text.isascii() else _letters(text)
     for pair, letter in _PAIRS:
         plain = plain.replace(pair, letter)
     return plain
+
+
+def _letters(text: str) -> str:
+    folded = unicodedata.normalize("NFKD", text.translate(_TABLE).casefold())
+    return "".join(
+        c for c in folded.translate(_TABLE) if c.isalnum() and unicodedata.category(c)[0] != "M"
+    ).translate(_HURRIED)
+
+
+_ASCII: Final = {code: _letters(chr(code)) for code in range(128)}  # most names are nothing else

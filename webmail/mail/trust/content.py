@@ -7,10 +7,11 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Final
 
+from webmail.mail.sanitize import urls
+from webmail.mail.sanitize.links import MAX_WORDS, named_host
 from webmail.mail.trust.domains import (
     domain_of,
     is_deceptive_name,
-    is_ip,
     likeness,
     organisation,
     same_organisation,
@@ -38,11 +39,6 @@ _RUNNING_TYPES: Final = frozenset((
 ))  # fmt: skip
 _HARMLESS_LOOK: Final = words(
     "pdf doc docx xls xlsx ppt pptx odt ods txt rtf csv jpg jpeg png gif bmp tif tiff mp3 mp4 avi zip htm html eml msg"
-)
-_TURNS: Final = re.compile("[\u202a-\u202e\u2066-\u2069\u200e\u200f]")
-_CLAIM: Final = re.compile(
-    r"(?:(?:https?:)?//|www\.)?(?:[\w.+-]+@)?((?:[\w-]{1,63}\.){1,10}[^\W\d_]{2,24})\.?(?::\d+)?(?:[/?#]\S*)?",
-    re.IGNORECASE,
 )
 _BEFORE_AT: Final = re.compile(
     r"https?://((?:[\w-]{1,63}\.){1,10}[^\W\d_]{2,24})(?::[^@/?#\s]{0,100})?@", re.IGNORECASE
@@ -72,9 +68,9 @@ def _links(facts: Facts) -> Iterator[Finding]:
     home = domain_of(facts.sender[1])
     for link in list(facts.links)[:MAX_LINKS]:
         host = _host(link)
-        if not host or (verified and same_organisation(host, home) and not is_ip(host)):
+        if not host or (verified and same_organisation(host, home) and not urls.is_number(host)):
             continue
-        if is_ip(host):
+        if urls.is_number(host):
             yield Finding("link-to-number", "warn", host)
         elif alike := likeness(host, facts.hosted_domains):
             level: Level = "bad" if alike.kind in ("same-look", "inside") else "warn"
@@ -111,9 +107,13 @@ def _mismatch(facts: Facts, link: LinkFact, host: str, home: str, verified: bool
 
 def _claimed(text: str) -> list[str]:
     """The hosts that a link's words name."""
-    written = [word.strip("<>()[]{}\"'.,;!")[:300] for word in text.split()[:20]]
-    found = [_BEFORE_AT.match(word) or _CLAIM.fullmatch(word) for word in written]
-    return [domain_of(one[1]).removeprefix("www.") for one in found if one]
+    found = (_before_at(word) or named_host(word) for word in text.split()[:MAX_WORDS])
+    return [domain_of(host) for host in found if host]
+
+
+def _before_at(word: str) -> str:
+    found = _BEFORE_AT.match(word.lstrip("<([{\"'"))
+    return found[1].lower().removeprefix("www.") if found else ""
 
 
 def _begins_with(claim: str, name: str) -> bool:
@@ -124,9 +124,7 @@ def _begins_with(claim: str, name: str) -> bool:
 def _files(facts: Facts) -> Iterator[Finding]:
     for file in list(facts.files)[:MAX_FILES]:
         shown, ending, before = _endings(file.name)
-        if _TURNS.search(file.name) and any(
-            unicodedata.bidirectional(c) in ("RLO", "LRO", "RLE", "RLI") for c in file.name
-        ):
+        if file.turned:
             yield Finding("file-turned", "bad", shown, ending)
         elif ending in RUNS and before in _HARMLESS_LOOK:
             yield Finding("file-disguised", "bad", shown, ending)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -75,15 +74,6 @@ def is_freemail(domain: str) -> bool:
     return name in FREEMAIL or name.partition(".")[0] in FREEMAIL
 
 
-def is_ip(host: str) -> bool:
-    """An address instead of a name."""
-    try:
-        ipaddress.ip_address(host.strip("[]").removeprefix("IPv6:").removeprefix("ipv6:"))
-    except ValueError:
-        return False
-    return True
-
-
 class Likeness(NamedTuple):
     """How a domain resembles another: "same-look" (letters that read alike), "inside", "one-edit", "other-ending", "with-word"."""
 
@@ -98,13 +88,14 @@ def likeness(domain: str, hosted: Iterable[str] = (), familiar: Iterable[str] = 
 
 @lru_cache(maxsize=1024)  # the links of a message share few hosts, and each is compared with every name below
 def _likeness(name: str, domain: str, ours: tuple[str, ...], known: tuple[str, ...]) -> Likeness | None:
-    wanted = _targets(ours, known)
-    if not name or any(name == target.name for target in wanted):
+    wanted, names = _targets(ours, known)
+    if not name or name in names:
         return None
     label = name.partition(".")[0]
     look = skeleton(_unicode(label))
+    below = f".{domain}" if domain != name else ""
     for target in wanted:
-        kind = _kind(f".{domain}", name, label, look, target)
+        kind = _kind(below, name, label, look, target)
         if kind:
             return Likeness(kind, target.given)
     return None
@@ -115,27 +106,31 @@ class _Target(NamedTuple):
 
     given: str
     name: str
+    dotted: str
     label: str
     look: str
     is_ours: bool
 
 
 @lru_cache(maxsize=64)
-def _targets(ours: tuple[str, ...], known: tuple[str, ...]) -> tuple[_Target, ...]:
+def _targets(ours: tuple[str, ...], known: tuple[str, ...]) -> tuple[tuple[_Target, ...], frozenset[str]]:
+    """What others may imitate, in the order of `likeness`; and their names, which imitate nobody."""
     names = [(given, organisation(given)) for given in (*ours, *known, *BRANDS)]
     labels = [name.partition(".")[0] for _, name in names]
-    return tuple(
-        _Target(given, name, label, skeleton(label), number < len(ours))
+    targets = tuple(
+        _Target(given, name, f".{name}.", label, skeleton(label), number < len(ours))
         for number, ((given, name), label) in enumerate(zip(names, labels, strict=True))
     )
+    return targets, frozenset(name for _, name in names)
 
 
-def _kind(dotted: str, name: str, label: str, look: str, target: _Target) -> str:
+def _kind(below: str, name: str, label: str, look: str, target: _Target) -> str:
+    """`below` is the whole domain behind a dot; empty where it is no more than `name`."""
     wanted = target.label
     if label != wanted:
         if look == target.look and len(wanted) >= MIN_LOOK:
             return "same-look"
-        if f".{target.name}." in dotted:
+        if below and target.dotted in below:
             return "inside"
         if len(wanted) < MIN_LABEL:
             return ""
@@ -169,7 +164,7 @@ def is_one_edit(one: str, other: str) -> bool:
 
 def is_deceptive_name(domain: str) -> bool:
     """It mixes scripts within a label, or is made of letters that pass for Latin ones, or is no name at all when decoded."""
-    return "xn--" in idn.to_display(domain)
+    return "xn--" in domain and "xn--" in idn.to_display(domain)
 
 
 def is_mixed_name(domain: str) -> bool:

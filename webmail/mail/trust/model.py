@@ -19,26 +19,22 @@ def words(text: str) -> frozenset[str]:
 
 
 class Authentication(Protocol):
-    """What SPF, DKIM, DMARC and ARC said when the message came in (RFC 8601 result words)."""
+    """What DMARC said when the message came in (RFC 8601 result words)."""
 
     @property
     def dmarc(self) -> str: ...
     @property
     def dmarc_policy(self) -> str: ...
     @property
-    def arc(self) -> str: ...
-    @property
     def verdict(self) -> str:
         """ "verified": the domain of From is proven; "failed": it says the mail is not its; "unknown": neither."""
 
 
 class LinkFact(Protocol):
-    """A link as `sanitize` found it: canonical target, host for people, words, and whether they name another host."""
+    """A link as `sanitize` found it: canonical target, words, and whether they name another host."""
 
     @property
     def url(self) -> str: ...
-    @property
-    def host(self) -> str: ...
     @property
     def text(self) -> str: ...
     @property
@@ -46,12 +42,14 @@ class LinkFact(Protocol):
 
 
 class FileFact(Protocol):
-    """An attachment. `name` is best as its sender wrote it: only so is a direction override still in it."""
+    """An attachment. `turned`: its sender wrote a mark into its name that turns the direction of reading."""
 
     @property
     def name(self) -> str: ...
     @property
     def content_type(self) -> str: ...
+    @property
+    def turned(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
+from itertools import islice
 from typing import Final
 
 from webmail.mail import idn
@@ -83,7 +85,7 @@ def findings(facts: Facts) -> Iterator[Finding]:
 def is_hosted(facts: Facts, address: str) -> bool:
     """Whether an address lies in one of our own domains, or in a name below one."""
     domain = domain_of(address)
-    return any(domain == ours or domain.endswith(f".{ours}") for ours in facts.hosted_domains)
+    return any(idn.is_within(domain, ours) for ours in facts.hosted_domains)
 
 
 def is_own(facts: Facts, address: str) -> bool:
@@ -138,7 +140,8 @@ def _name(facts: Facts, name: str, address: str) -> Iterator[Finding]:
 def _claimed_address(facts: Facts, name: str, address: str) -> list[Finding]:
     """The name, or a quoted local part, shows an address of somebody else."""
     local = address.rpartition("@")[0]
-    for found in list(_ADDRESS.finditer(f"{name} {local}" if "@" in local else name))[:_MANY]:
+    shown = f"{name} {local}" if "@" in local else name
+    for found in islice(_ADDRESS.finditer(shown), _MANY) if "@" in shown else ():
         claimed, domain = found[0], domain_of(found[0])
         if fold(claimed) == fold(address):
             continue
@@ -155,9 +158,11 @@ def _claimed_address(facts: Facts, name: str, address: str) -> list[Finding]:
 
 def _claimed_domain(facts: Facts, name: str, address: str) -> list[Finding]:
     """The name shows a domain of somebody else."""
+    if "." not in name:
+        return []
     hosted = {ours for ours in facts.hosted_domains if "." in ours}
     shown = {found[1].lower() for found in _NAME.finditer(name)} & hosted
-    others = (found[1].lower() for found in list(_DOMAIN.finditer(name))[:_MANY])
+    others = (found[1].lower() for found in islice(_DOMAIN.finditer(name), _MANY))
     for claimed in (*sorted(shown), *others):
         if same_organisation(claimed, domain_of(address)):
             continue
@@ -177,14 +182,20 @@ def _is_keeper(facts: Facts, name: str, address: str) -> bool:
     shape = skeleton(name)
     if _has_written_to(facts) or (facts.return_path == "" and shape in _BOUNCERS):
         return False
-    if shape in _KEEPERS or any(
-        shape == skeleton(f"{domain.partition('.')[0]}{more}")
-        for domain in facts.hosted_domains
-        for more in ("", " support", " team", " mail", " security", " helpdesk", " administrator")
-    ):
+    if shape in _KEEPERS or shape in _ours(tuple(facts.hosted_domains)):
         return True
     local = skeleton(address.rpartition("@")[0])
     return shape in _OFFICES and not (local and (local in shape or shape in local))
+
+
+@lru_cache(maxsize=64)
+def _ours(hosted: tuple[str, ...]) -> frozenset[str]:
+    """What a service would call itself after one of its domains."""
+    return frozenset(
+        skeleton(domain.partition(".")[0] + more)
+        for domain in hosted
+        for more in ("", " support", " team", " mail", " security", " helpdesk", " administrator")
+    )
 
 
 def _is_somebody_else(facts: Facts, name: str, address: str) -> bool:
