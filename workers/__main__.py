@@ -109,9 +109,9 @@ def main() -> int:
     try:
         settings = config.read()
         settings.require("database_url", "redis_url", "relay_url")
-        RelaySettings.parse_all(settings.relay_url)
+        RelaySettings.for_host(settings.relay_url, settings.host_name)
         core()
-    except (SettingError, ValueError) as error:
+    except SettingError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
     log.debug("imported", extra={"modules": [one.__name__ for one in (filing, sending, scheduled, fetching)]})

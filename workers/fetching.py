@@ -16,11 +16,9 @@ from sqlalchemy.exc import OperationalError
 from webmail import jobs, work
 from webmail.db import transaction
 from webmail.errors import KeyTrouble, NotFound
-from webmail.keys import MailboxKeys, open_mailbox
 from webmail.mail import pictures, reading, remote_pictures, unsubscribing
-from webmail.mail.mailboxes import WorkerJob
 from webmail.remote import Budget, Client, Failed, Limits
-from workers.context import core, master
+from workers.context import claimed, core, keys_of
 
 log = logging.getLogger(__name__)
 LEASE = timedelta(seconds=90)
@@ -61,11 +59,10 @@ def _drain(family: Family) -> int:
         jobs.answered(family.name)
         until = time.monotonic() + TURN_SECONDS
         while time.monotonic() < until:
-            with transaction():
-                claims = work.claim(family.name, 1, LEASE)
-            if not claims:
+            claim = claimed(family.name, LEASE)
+            if claim is None:
                 return done
-            _one(claims[0], family)
+            _one(claim, family)
             done += 1
         jobs.ring(family.name)
     return done
@@ -111,10 +108,6 @@ def _client() -> Client:
     return client or Client()
 
 
-def _keys(claim: work.Claim) -> MailboxKeys:
-    return open_mailbox(master(), claim.mailbox_id, WorkerJob(claim.kind, claim.mailbox_id))
-
-
 # --- pictures ------------------------------------------------------------------------------------------------------------
 
 
@@ -143,7 +136,7 @@ def _fetch(claim: work.Claim) -> None:
         if not wanted:
             work.finish(claim)
             return
-        urls = dict(reading.layout(_keys(claim), message_id).images)
+        urls = dict(reading.layout(keys_of(claim), message_id).images)
         spent = remote_pictures.state(mailbox_id, message_id).original_bytes
     began = time.monotonic()
     seconds = MESSAGE_SECONDS[claim.attempts - 1]
@@ -152,7 +145,7 @@ def _fetch(claim: work.Claim) -> None:
         if not work.holds(claim):
             log.warning("lease lost", extra={"mailbox": mailbox_id, "item": message_id})
             return
-        remote_pictures.keep(_keys(claim), message_id, haul.kept)
+        remote_pictures.keep(keys_of(claim), message_id, haul.kept)
         _settle(claim, haul)
     log.info(
         "pictures",
@@ -232,7 +225,7 @@ def _unsubscribe(claim: work.Claim) -> None:
         if not unsubscribing.waiting(mailbox_id, message_id):
             work.finish(claim)
             return
-        offer = reading.load(_keys(claim), message_id).offer
+        offer = reading.load(keys_of(claim), message_id).offer
     answer = _client().post_form(offer.post if offer else "", ONE_CLICK)
     if isinstance(answer, int) and not 200 <= answer < 300:
         answer = Failed("status", answer)

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from datetime import timedelta
 
 from sqlalchemy.exc import OperationalError
@@ -9,14 +10,13 @@ from sqlalchemy.exc import OperationalError
 from webmail import jobs, work
 from webmail.db import db, transaction
 from webmail.errors import KeyTrouble
-from webmail.keys import MailboxKeys, open_mailbox
-from webmail.mail import filing
-from webmail.mail.mailboxes import WorkerJob
-from webmail.sending import bounces, vacation
-from workers.context import core, master
+from webmail.keys import MailboxKeys
+from webmail.mail import filing, vacation
+from webmail.sending import bounces
+from webmail.sending.vacation import answer
+from workers.context import claimed, core, keys_of
 
 log = logging.getLogger(__name__)
-# One message a lease: whoever it kills, no other message is counted as tried, or waits for the lease to end.
 LEASE = timedelta(seconds=20)
 ATTEMPTS = 2
 
@@ -26,12 +26,9 @@ def drain() -> int:
     done = 0
     with core().app_context():
         jobs.answered(jobs.FILE)
-        while True:
-            with transaction():
-                claims = work.claim(work.FILE, 1, LEASE)
-            if not claims:
-                return done
-            done += _one(claims[0])
+        while claim := claimed(work.FILE, LEASE):
+            done += _one(claim)
+    return done
 
 
 def _one(claim: work.Claim) -> int:
@@ -42,10 +39,11 @@ def _one(claim: work.Claim) -> int:
         with transaction(claim.mailbox_id):
             if not work.holds(claim):
                 return 0
-            keys = open_mailbox(master(), claim.mailbox_id, WorkerJob("file", claim.mailbox_id))
+            keys = keys_of(claim)
             if filing.file(keys, claim.item_id):
-                _heed(keys, claim.item_id)
-                vacation.answer_safely(keys, claim.item_id)
+                _beside("bounce not heeded", bounces.take, keys, claim.item_id)
+                if vacation.is_on(claim.mailbox_id):
+                    _beside("vacation failed", answer, keys, claim.item_id)
             work.finish(claim)
     except OperationalError:
         _forgive(claim)
@@ -68,16 +66,19 @@ def _one(claim: work.Claim) -> int:
     return 1
 
 
-def _heed(keys: MailboxKeys, message_id: int) -> None:
-    """A bounce tells of mail that left. Whatever is wrong with one, it is filed all the same."""
+def _beside(
+    trouble: str, work_on: Callable[[MailboxKeys, int], object], keys: MailboxKeys, message_id: int
+) -> None:
+    """Do what a message that was filed is the occasion of. What goes wrong in it is undone and logged as `trouble`, and the
+    message is filed all the same; only trouble with the database is the caller's."""
     try:
         with db.session.begin_nested():
-            bounces.take(keys, message_id)
+            work_on(keys, message_id)
     except OperationalError:
         raise
     except Exception as error:
         log.error(
-            "bounce not heeded",
+            trouble,
             extra={"mailbox": keys.mailbox_id, "item": message_id, "error": type(error).__name__},
         )
 

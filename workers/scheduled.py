@@ -8,10 +8,8 @@ from sqlalchemy.exc import OperationalError
 from webmail import jobs, work
 from webmail.db import transaction
 from webmail.errors import KeyTrouble
-from webmail.keys import open_mailbox
-from webmail.mail.mailboxes import WorkerJob
 from webmail.sending import later, outbox
-from workers.context import core, master
+from workers.context import claimed, core, keys_of
 
 log = logging.getLogger(__name__)
 LEASE = timedelta(minutes=1)
@@ -24,13 +22,10 @@ def drain() -> int:
     done = 0
     with core().app_context():
         jobs.answered(jobs.SUBMIT)
-        while True:
-            with transaction():
-                claims = work.claim(work.SUBMIT, 1, LEASE)
-            if not claims:
-                return done
-            _one(claims[0])
+        while claim := claimed(work.SUBMIT, LEASE):
+            _one(claim)
             done += 1
+    return done
 
 
 def _one(claim: work.Claim) -> None:
@@ -41,8 +36,7 @@ def _one(claim: work.Claim) -> None:
             log.error("set aside", extra={"mailbox": claim.mailbox_id, "item": claim.item_id})
             return
         with transaction(claim.mailbox_id):
-            keys = open_mailbox(master(), claim.mailbox_id, WorkerJob("submit", claim.mailbox_id))
-            became = later.submit(keys, claim)
+            became = later.submit(keys_of(claim), claim)
     except OperationalError:
         raise  # the database is away: the lease ends by itself
     except Exception as error:

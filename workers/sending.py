@@ -14,16 +14,14 @@ from sqlalchemy.exc import OperationalError
 from webmail import jobs, work
 from webmail.db import transaction
 from webmail.errors import KeyTrouble, MtumailError
-from webmail.keys import open_mailbox
+from webmail.keys import MailboxKeys
 from webmail.mail import messages
-from webmail.mail.mailboxes import WorkerJob
-from webmail.sending import outbox
-from webmail.sending.relay import Relays, RelaySettings, Rest
+from webmail.sending import bounces, outbox
+from webmail.sending.relay import Forgetful, Outcome, Relays, RelaySettings, Rest
 from webmail.sending.relay.several import LONGEST_REST
-from workers.context import core, master
+from workers.context import claimed, core, keys_of
 
 log = logging.getLogger(__name__)
-# A lease covers one message and no other: one that kills its worker again and again delays nobody else's.
 LEASE = timedelta(minutes=15)
 ATTEMPTS = 45
 """More than five days of the outbox's waits can hold, so more failures than that are ours, not the relay's."""
@@ -67,20 +65,18 @@ class _Turn:
             try:
                 done = self._lane()
             finally:
-                self._ended = (
-                    True  # whatever ended the first lane, the others finish their message and no more
-                )
+                # Whatever ended the first lane, the others finish their message and no more.
+                self._ended = True
         return done + sum(lane.result() for lane in self._more)
 
     def _lane(self) -> int:
         done = 0
         with core().app_context(), Relays(self._relays, self._rests, on_rest=_warn) as relays:
             while not (self._ended or self.is_over or relays.resting):
-                with transaction():
-                    claims = work.claim(work.SEND, 1, LEASE)
-                if not claims:
+                claim = claimed(work.SEND, LEASE)
+                if claim is None:
                     break
-                _one(claims[0], relays)
+                _one(claim, relays)
                 done += 1
                 self.is_over = self.is_over or time.monotonic() >= self._until
                 if done == LANE_MESSAGES:
@@ -93,23 +89,19 @@ class _Turn:
                 self._more.append(self._pool.submit(self._lane))
 
 
-class _Rests:
+class _Rests(Forgetful):
     """Which relays rest, told to the next jobs by way of Redis; what is lost there costs each relay one try too many.
 
     Who can write there must not stop the mail: a rest is believed for fifteen minutes at the most.
     """
 
     def __init__(self, relays: tuple[RelaySettings, ...]) -> None:
-        self._known = {one.name: rest for one in relays if (rest := _recalled(one.name))}
-
-    def read(self, name: str) -> Rest | None:
-        return self._known.get(name)
+        super().__init__()
+        for one in relays:
+            super().write(one.name, _recalled(one.name))
 
     def write(self, name: str, rest: Rest | None) -> None:
-        if rest is None:
-            self._known.pop(name, None)
-        else:
-            self._known[name] = rest
+        super().write(name, rest)
         client = jobs.bell.redis
         if client is None:
             return
@@ -158,9 +150,10 @@ def _one(claim: work.Claim, relays: Relays) -> None:
             if leaving is None:
                 work.finish(claim)
                 return
-            keys = open_mailbox(master(), claim.mailbox_id, WorkerJob("send", claim.mailbox_id))
+            keys = keys_of(claim)
             raw = messages.source(keys, leaving.message_id)
-        _attempt(claim, leaving, raw, relays)
+        outcome = _attempt(claim, leaving, raw, relays)
+        _warn_of(keys, outcome)
     except OperationalError:
         raise  # the database is away: the lease ends by itself, and what was handed over is flagged then
     except LeaseLost:
@@ -179,7 +172,7 @@ def _one(claim: work.Claim, relays: Relays) -> None:
         _put_off(claim)
 
 
-def _attempt(claim: work.Claim, leaving: outbox.Leaving, raw: bytes, relays: Relays) -> None:
+def _attempt(claim: work.Claim, leaving: outbox.Leaving, raw: bytes, relays: Relays) -> Outcome:
     """One try with the relay. The rows say `handed` before the last dot is written, and the outcome after the reply."""
 
     def before_dot() -> None:
@@ -204,6 +197,16 @@ def _attempt(claim: work.Claim, leaving: outbox.Leaving, raw: bytes, relays: Rel
             "relay": outcome.relay,
         },
     )
+    return outcome
+
+
+def _warn_of(keys: MailboxKeys, outcome: Outcome) -> None:
+    """Have whoever writes next to an address that leads nowhere be told. After the outcome is kept, and one address in a
+    transaction: nothing that this waits for may undo, or delay, the note of what left."""
+    for item in outcome.recipients:
+        if item.kind == "failed":
+            with transaction(keys.mailbox_id):
+                bounces.refused(keys, item.address, item.code, item.reply)
 
 
 class LeaseLost(MtumailError):

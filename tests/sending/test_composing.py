@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webmail.mail import text as plain_text
-from webmail.mail.addresses import Address, parse_list
+from webmail.mail.address_lists import parse_list
+from webmail.mail.addresses import Address
 from webmail.sending.composing import (
     Attachment,
     Composition,

@@ -46,7 +46,9 @@ def test_nothing_of_it_lies_in_clear(opened, ann, draft, superuser):
         ),
     )
     for table in ("message", "draft", "draft_attachment"):
-        for row in superuser.execute(text(f"SELECT * FROM {table}")):
+        rows = superuser.execute(text(f"SELECT * FROM {table}")).all()
+        assert rows, table
+        for row in rows:
             assert (
                 b"canary"
                 not in b" ".join(bytes(v) if isinstance(v, bytes) else str(v).encode() for v in row).lower()

@@ -11,7 +11,7 @@ from webmail.errors import NotFound, Refused
 from webmail.mail import calendar, messages, reading
 from webmail.mail.addresses import Address
 from webmail.mail.folders import Kind
-from webmail.sending import invitations
+from webmail.sending import invitations, limits
 from webmail.sending.composing import Attachment, Composition, CompositionError
 from webmail.sending.composing.invitation import build_answer
 
@@ -51,7 +51,7 @@ def invite():
 @pytest.fixture
 def answer(opened, ann):
     def press(message, word="accepted", author=None, **more):
-        words = {"subject": "Accepted: Pump & valve", "text": "Ann Whitfield has accepted."} | more
+        subject = more.get("subject", "Accepted: Pump & valve")
         return opened(
             ann,
             lambda keys: invitations.answer(
@@ -60,7 +60,7 @@ def answer(opened, ann):
                 word,
                 account_id=ann.account_id,
                 author=author or (ann.name, ann.address),
-                **words,
+                words=lambda invitation: (subject, "Ann Whitfield has accepted."),
             ),
         )
 
@@ -173,6 +173,18 @@ def test_a_suspended_mailbox_answers_nothing(deliver, invite, answer, ann, super
         answer(message)
 
 
+def test_answers_count_among_the_recipients_of_an_hour(deliver, invite, answer, ann, superuser, monkeypatch):
+    monkeypatch.setattr(limits, "allowed", lambda: ((limits.HOUR, 2),))
+    superuser.execute(text("UPDATE account SET created_at = now() - interval '8 days'"))
+    message = deliver(ann, invite())
+    assert answer(message)
+    assert answer(message, "declined")
+    with pytest.raises(Refused):
+        answer(message)
+    assert superuser.execute(text("SELECT answer FROM invitation_answer")).scalar() == "declined"
+    assert superuser.execute(text("SELECT count(*) FROM submission")).scalar() == 2
+
+
 def test_words_that_could_add_a_header_do_not_leave(deliver, invite, answer, ann, superuser):
     message = deliver(ann, invite())
     with pytest.raises(CompositionError):
@@ -186,6 +198,18 @@ def test_who_was_not_on_the_list_answers_for_himself(deliver, invite, answer, se
     assert [(item.name, item.address) for item in reply.attendees] == [("Ann Whitfield", ann.address)]
 
 
+def test_who_was_invited_at_another_address_of_theirs_answers_as_that(
+    deliver, invite, answer, sent, ann, superuser
+):
+    add = text(
+        "INSERT INTO address (domain_id, local_part, mailbox_id) SELECT domain_id, 'second', :m FROM domain"
+    )
+    superuser.execute(add, {"m": ann.mailbox_id})
+    message = deliver(ann, invite(attendee="Second+x@mtumail.test"))
+    reply = calendar.read(sent(answer(message))[2])
+    assert [item.address for item in reply.attendees] == ["Second+x@mtumail.test"]
+
+
 def test_a_calendar_file_without_a_method_waits_for_one_with(opened, deliver, invite, ann):
     raw = invite().replace(
         b"\r\n--b--",
@@ -197,8 +221,7 @@ def test_a_calendar_file_without_a_method_waits_for_one_with(opened, deliver, in
 
     def find(keys):
         view = reading.load(keys, message)
-        assert invitations.may_hold_one(view)
-        return invitations.open_one(keys, message, view, ann.address).invitation
+        return invitations.open_one(keys, message, view).invitation
 
     assert opened(ann, find).method == "CANCEL"
 

@@ -24,15 +24,6 @@ def ahead(**period):
 
 
 @pytest.fixture
-def drain(worker, monkeypatch):
-    """The worker's turn."""
-    monkeypatch.setattr("workers.scheduled.core", lambda: worker)
-    from workers.scheduled import drain
-
-    return drain
-
-
-@pytest.fixture
 def pass_time(superuser):
     """As if it were that much later."""
 

@@ -66,10 +66,8 @@ def press(opened, ann):
 
 
 @pytest.fixture
-def drain(worker, monkeypatch, superuser):
+def drain(drain, superuser):
     """The worker's turn, when whatever waits is due."""
-    monkeypatch.setattr("workers.scheduled.core", lambda: worker)
-    from workers.scheduled import drain
 
     def run():
         superuser.execute(text("UPDATE work SET due_at = now()"))

@@ -20,15 +20,6 @@ FIELDS = drafts.Fields(
 
 
 @pytest.fixture
-def drain(worker, monkeypatch):
-    """The worker's turn; `at_once`: whatever waits is due."""
-    monkeypatch.setattr("workers.scheduled.core", lambda: worker)
-    from workers.scheduled import drain
-
-    return drain
-
-
-@pytest.fixture
 def due(superuser):
     return lambda: superuser.execute(text("UPDATE work SET due_at = now() - interval '1 second'"))
 

@@ -20,7 +20,7 @@ from webmail.mail.view import View
 from webmail.sending import returning
 from webmail.sending import vacation as answers
 
-OWN = Own("ann@mtumail.test", frozenset({("ann", "mtumail.test"), ("ann.w", "mtumail.test")}))
+OWN = Own("ann@mtumail.test", frozenset({"ann@mtumail.test", "ann.w@mtumail.test"}))
 AWAY = Vacation(True, subject="Away", text="Back on Monday.\n\nÄnn")
 
 
@@ -262,10 +262,6 @@ def test_an_answer(away, arrive, outbox, opened, ann, letter, superuser):
         ).scalar()
     )
     assert jobs.bell.redis.llen("rq:queue:sending") == 1
-    from webmail.mail import reading
-
-    assert vacation.is_automatic(opened(ann, lambda keys: reading.load(keys, message_id)))
-    assert not vacation.is_automatic(opened(ann, lambda keys: reading.load(keys, arrived)))
 
 
 def test_subject_of_the_message_where_none_is_set(away, arrive, outbox, opened, ann, letter):
@@ -490,5 +486,5 @@ def test_the_database_refuses_nonsense(away, arrive, letter, superuser, nonsense
 def test_who_was_answered_cannot_be_read(away, arrive, letter, superuser):
     away()
     arrive(letter(sender="canary@example.org"), "canary@example.org")
-    for row in superuser.execute(text("SELECT * FROM vacation_answer")):
-        assert b"canary" not in bytes(row.token)
+    [row] = superuser.execute(text("SELECT * FROM vacation_answer"))
+    assert b"canary" not in bytes(row.token)

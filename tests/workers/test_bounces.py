@@ -174,6 +174,40 @@ def test_a_bounce_that_cannot_be_heeded_is_filed_all_the_same(
     assert FIRST not in caplog.text
 
 
+def test_what_the_relay_itself_refuses_warns_whoever_writes_there_next(
+    sending, sink, ann, ben, write, rows, opened
+):
+    sink.says[FIRST] = ["550 5.1.1 no such user here"]
+    sink.says[SECOND] = ["552 5.2.2 mailbox full"]
+    write(ann, f"{FIRST}, {SECOND}, eve@example.com")
+    assert sending.drain() == 1
+    assert {address: row.state for address, row in rows().items()} == {
+        FIRST: "failed",
+        SECOND: "failed",
+        "eve@example.com": "sent",
+    }
+    everybody = [FIRST, SECOND, "eve@example.com"]
+    warned = opened(ann, lambda keys: bounces.warnings(keys, everybody))
+    assert [(one.address, one.status, one.reason) for one in warned] == [(FIRST, "5.1.1", "no-such-user")]
+    assert opened(ben, lambda keys: bounces.warnings(keys, everybody)) == []
+
+
+def test_a_warning_that_cannot_be_written_sends_nothing_twice(
+    sending, sink, ann, write, rows, monkeypatch, due
+):
+    def broken(keys, *refused):
+        db.session.execute(text("SELECT 1 / 0"))
+
+    sink.says[FIRST] = ["550 5.1.1 no such user here"]
+    monkeypatch.setattr(sending.bounces, "refused", broken)
+    write(ann, f"{FIRST}, {SECOND}")
+    sending.drain()
+    due()
+    assert sending.drain() == 0
+    assert len(sink.mails) == 1
+    assert {address: row.state for address, row in rows().items()} == {FIRST: "failed", SECOND: "sent"}
+
+
 def test_a_delivery_that_is_reported_clears_the_warning(sending, filing, sink, come, ann, write, opened):
     opened(ann, lambda keys: correspondents.failed(keys, FIRST, "5.1.1"))
     write(ann, FIRST)

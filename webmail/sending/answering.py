@@ -1,14 +1,12 @@
 """Between a message as it is read and the composer's fields: what `composing` answers, and people as one types them."""
 
-import re
 from collections.abc import Iterable
 
-from webmail.mail.addresses import Address, AddressError, parse_spec
+from webmail.mail.addresses import Address, AddressError, as_typed, parse_spec
 from webmail.mail.reading import Person, View
 from webmail.sending.composing import Original
 
 _LIMIT = 200_000
-_NEEDS_QUOTES = re.compile(r'[()<>\[\]:;@\\,"]')
 
 
 def original(view: View) -> Original:
@@ -27,7 +25,7 @@ def original(view: View) -> Original:
 
 def written(people: Iterable[Address]) -> str:
     """People as one types them into a field: `Ann <ann@example.org>, ben@example.org`."""
-    return ", ".join(_written(person) for person in people if person.domain)
+    return ", ".join(as_typed(person.name, person.email) for person in people if person.domain)
 
 
 def people(named: Iterable[Person]) -> tuple[Address, ...]:
@@ -42,15 +40,6 @@ def people(named: Iterable[Person]) -> tuple[Address, ...]:
         else:
             found.append(Address(spec.local, spec.domain, name))
     return tuple(found)
-
-
-def _written(person: Address) -> str:
-    if not person.name:
-        return person.email
-    if _NEEDS_QUOTES.search(person.name):
-        escaped = person.name.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{escaped}" <{person.email}>'
-    return f"{person.name} <{person.email}>"
 
 
 def _bracketed(message_id: str) -> str:

@@ -148,6 +148,12 @@ def load(keys: MailboxKeys, message_id: int) -> Opened:
     )
 
 
+def lock(mailbox_id: int, message_id: int) -> int | None:
+    """Lock a draft until the transaction ends; its revision, None where there is no draft."""
+    query = select(Draft.revision).where(Draft.mailbox_id == mailbox_id, Draft.message_id == message_id)
+    return db.session.execute(query.with_for_update()).scalar()
+
+
 def save(
     keys: MailboxKeys, author: tuple[str, str], message_id: int, revision: int, fields: Fields
 ) -> Opened:

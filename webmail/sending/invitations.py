@@ -1,5 +1,6 @@
 """Answering invitations: an iTIP REPLY leaves as any other mail does, and what was answered is remembered."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -11,12 +12,12 @@ from webmail import jobs
 from webmail.db import db
 from webmail.errors import NotFound, Refused
 from webmail.keys import MailboxKeys
-from webmail.mail import calendar, reading
+from webmail.mail import calendar, identities, reading
 from webmail.mail.addresses import Address, parse_spec
 from webmail.mail.calendar import Invitation, Partstat
 from webmail.mail.mailboxes import refuse_unless_active, refuse_when_full
 from webmail.mail.models import InvitationAnswer
-from webmail.sending import answering, outbox, submitting
+from webmail.sending import answering, limits, outbox, submitting
 from webmail.sending.composing import Composition, new_message_id, reply
 from webmail.sending.composing.invitation import build_answer
 
@@ -37,20 +38,22 @@ class Opened:
     source: bytes
 
 
-def may_hold_one(view: reading.View) -> bool:
-    """Whether looking for an invitation in a message is worth reading it again."""
-    return bool(_candidates(view))
+def open_one(keys: MailboxKeys, message_id: int, view: reading.View) -> Opened | None:
+    """The invitation in a message: the first calendar object with a method, else the first with an event; None without any.
 
-
-def open_one(keys: MailboxKeys, message_id: int, view: reading.View, own_address: str) -> Opened | None:
-    """The invitation in a message: the first calendar object with a method, else the first with an event; None without any."""
+    Costs nothing for mail without calendar files.
+    """
+    candidates = _candidates(view)
+    if not candidates:
+        return None
+    mine = identities.own(keys.mailbox_id).keys
     without_method = None
-    for number in _candidates(view):
+    for number in candidates:
         try:
             _, content = reading.part(keys, message_id, number)
         except NotFound:
             continue
-        invitation = calendar.read(content, own_addresses=[own_address])
+        invitation = calendar.read(content, own_addresses=mine)
         if invitation is not None and invitation.method:
             return Opened(invitation, content)
         if invitation is not None and without_method is None:
@@ -76,22 +79,22 @@ def answer(
     message_id: int,
     word: str,
     *,
-    account_id: int | None,
+    account_id: int,
     author: tuple[str, str],
-    subject: str,
-    text: str,
+    words: Callable[[Invitation], tuple[str, str]],
 ) -> int | None:
-    """Answer the invitation in a message with accepted, tentative or declined; the id of the sent message.
+    """Answer the invitation in a message with accepted, tentative or declined; the id of the sent message. `words` makes the
+    subject and the text of an invitation's answer.
 
     None when that was the answer already: two presses send one mail. Another answer goes out anew, and the later one counts (its
     DTSTAMP is later, RFC 5546 section 2.1.5). Runs in the caller's transaction. Raises NotFound where there is no invitation,
-    Refused where it cannot be answered, CompositionError for words that cannot leave.
+    Refused where it cannot be answered, or not before there is room under the limit, CompositionError for words that cannot leave.
     """
     refuse_unless_active(keys.mailbox_id)
     if word not in ANSWERS:
         raise NotFound("answer")
     view = reading.load(keys, message_id)
-    found = open_one(keys, message_id, view, author[1])
+    found = open_one(keys, message_id, view)
     if found is None:
         raise NotFound("invitation")
     if not found.invitation.can_be_answered or found.invitation.organizer is None:
@@ -100,9 +103,13 @@ def answer(
     if stamp is None:
         return None
     refuse_when_full(keys.mailbox_id)
+    # It has no draft that could wait.
+    if limits.room_at(keys.mailbox_id, account_id, 1) is not None:
+        raise Refused("You wrote to as many people as you may for now. Answer later.")
     me = found.invitation.mine
     attendee = (author[0] or (me.name if me else ""), me.address if me else author[1])
     written = calendar.answer(found.source, attendee, ANSWERS[word], now=stamp)
+    subject, text = words(found.invitation)
     composition = _composition(view, found.invitation.organizer, author, subject, text)
     sent_id = submitting.keep_new(keys, author[1], build_answer(composition, written))
     outbox.mark_answered(keys.mailbox_id, message_id, forwarded=False)

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from flask import current_app
 from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
@@ -100,7 +99,7 @@ def send(
 
 def cancel(keys: MailboxKeys, message_id: int) -> bool:
     """Make what waits a mere draft again. False when there is nothing to take back: it has left, or was taken back before."""
-    if not _lock(keys.mailbox_id, message_id):
+    if not drafts.lock(keys.mailbox_id, message_id):
         return False
     row = _row(keys.mailbox_id, message_id)
     if row is None:
@@ -113,7 +112,7 @@ def cancel(keys: MailboxKeys, message_id: int) -> bool:
 
 def send_now(keys: MailboxKeys, message_id: int) -> bool:
     """Have what waits leave at once, as the draft stands now. False when it waits no more. What is over the limit waits on."""
-    revision = _lock(keys.mailbox_id, message_id)
+    revision = drafts.lock(keys.mailbox_id, message_id)
     row = _row(keys.mailbox_id, message_id) if revision else None
     if revision is None or row is None:
         return False
@@ -156,7 +155,7 @@ def listed(keys: MailboxKeys) -> Sequence[Waiting]:
 def submit(keys: MailboxKeys, claim: work.Claim) -> str:
     """Submit the draft that a claim is about, if it may leave now. What became of it: left, held, gone or lost (the claim was)."""
     mailbox_id, message_id = claim.mailbox_id, claim.item_id
-    revision = _lock(mailbox_id, message_id)
+    revision = drafts.lock(mailbox_id, message_id)
     if not work.holds(claim):
         return "lost"
     row = _row(mailbox_id, message_id) if revision else None
@@ -173,7 +172,7 @@ def submit(keys: MailboxKeys, claim: work.Claim) -> str:
     try:
         fields = drafts.load(keys, message_id).fields
         author = identities.chosen(keys, fields.identity, name).author
-        ready = submitting.prepare(keys, message_id, revision, author=author, limit=_limit())
+        ready = submitting.prepare(keys, message_id, revision, author=author, limit=submitting.most_bytes())
     except (CompositionError, Refused, NotFound):
         return _keep(claim, row, "unsendable")
     room_at = limits.room_at(mailbox_id, row.account_id, len(ready.recipients))
@@ -218,12 +217,6 @@ def _hold(claim: work.Claim, row: Scheduled, held: str, until: datetime | None) 
     return "held"
 
 
-def _lock(mailbox_id: int, message_id: int) -> int | None:
-    """Lock the draft's row until the transaction ends; its revision, None without one."""
-    query = select(Draft.revision).where(Draft.mailbox_id == mailbox_id, Draft.message_id == message_id)
-    return db.session.execute(query.with_for_update()).scalar()
-
-
 def _row(mailbox_id: int, message_id: int) -> Scheduled | None:
     return db.session.get(Scheduled, (mailbox_id, message_id), populate_existing=True)
 
@@ -233,7 +226,3 @@ def _folder(mailbox_id: int, message_id: int) -> int | None:
         Message.mailbox_id == mailbox_id, Message.message_id == message_id
     )
     return db.session.execute(query).scalar()
-
-
-def _limit() -> int:
-    return int(current_app.extensions["settings"].message_bytes * 0.7)

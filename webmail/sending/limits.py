@@ -1,4 +1,9 @@
-"""How many recipients somebody may write to in an hour and in a day. Over it nothing is lost: the message waits for room."""
+"""How many recipients somebody may write to in an hour and in a day. Over it nothing is lost: the message waits for room.
+
+Only what is written in the composer is held, for it has a draft to wait in. An answer to an invitation has none, and can be changed
+any number of times: it is refused. Leaving a list by mail, once a message, leaves at once and is counted. What answers by itself is
+sent by nobody and not counted; `vacation` says how seldom it answers.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta

@@ -15,20 +15,24 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webmail.db import Base, BigId, Stamp, StampNow
+from webmail.mail.models import of_message
+
+
+def of_draft(name: str) -> ForeignKeyConstraint:
+    """The constraint `name`: a row belongs to a draft, and goes with it."""
+    return ForeignKeyConstraint(
+        ["mailbox_id", "message_id"],
+        ["draft.mailbox_id", "draft.message_id"],
+        name=name,
+        ondelete="CASCADE",
+    )
 
 
 class Draft(Base):
     """The fields of a message that is still being written, sealed. `revision` tells two open tabs apart."""
 
     __tablename__ = "draft"
-    __table_args__ = (
-        ForeignKeyConstraint(
-            ["mailbox_id", "message_id"],
-            ["message.mailbox_id", "message.message_id"],
-            name="draft_message_exists",
-            ondelete="CASCADE",
-        ),
-    )
+    __table_args__ = (of_message("draft_message_exists"),)
 
     mailbox_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
     message_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
@@ -41,14 +45,7 @@ class DraftAttachment(Base):
     """A file attached to a draft; its name and type (`description`) and its bytes are sealed apart."""
 
     __tablename__ = "draft_attachment"
-    __table_args__ = (
-        ForeignKeyConstraint(
-            ["mailbox_id", "message_id"],
-            ["draft.mailbox_id", "draft.message_id"],
-            name="draft_attachment_draft_exists",
-            ondelete="CASCADE",
-        ),
-    )
+    __table_args__ = (of_draft("draft_attachment_draft_exists"),)
 
     mailbox_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
     message_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
@@ -62,14 +59,7 @@ class Scheduled(Base):
     """A draft that leaves by itself at `send_at`, as it stands in `revision`; `held`: why it does not, as a code."""
 
     __tablename__ = "scheduled"
-    __table_args__ = (
-        ForeignKeyConstraint(
-            ["mailbox_id", "message_id"],
-            ["draft.mailbox_id", "draft.message_id"],
-            name="scheduled_draft_exists",
-            ondelete="CASCADE",
-        ),
-    )
+    __table_args__ = (of_draft("scheduled_draft_exists"),)
 
     mailbox_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
     message_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
@@ -97,12 +87,7 @@ class Submission(Base):
 
     __tablename__ = "submission"
     __table_args__ = (
-        ForeignKeyConstraint(
-            ["mailbox_id", "message_id"],
-            ["message.mailbox_id", "message.message_id"],
-            name="submission_message_exists",
-            ondelete="CASCADE",
-        ),
+        of_message("submission_message_exists"),
         UniqueConstraint("mailbox_id", "message_id"),
         Index("submission_by_time", "mailbox_id", "created_at"),
     )

@@ -8,16 +8,15 @@ crash was in that window: it is sent again with the same bytes and Message-ID, a
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Row, case, func, insert, select, update
+from sqlalchemy import ColumnElement, case, func, insert, select, update
 
 from webmail import work
-from webmail.db import db, new_id
-from webmail.identity.models import Account
-from webmail.mail.models import Mailbox, Message
+from webmail.db import db, new_id, rows
+from webmail.mail.models import Message
 from webmail.sending import events, returning
 from webmail.sending.models import Delivery, Submission
 
@@ -64,12 +63,12 @@ def submit(
             "envelope_from": returning.tagged(sender, submission_id),
         },
     )
-    rows = [
+    deliveries = [
         {"mailbox_id": mailbox_id, "submission_id": submission_id, "number": number, "recipient": recipient}
         for number, recipient in enumerate(dict.fromkeys(recipients), 1)
     ]
-    db.session.execute(insert(Delivery), rows)
-    events.record(mailbox_id, submission_id, range(1, len(rows) + 1), events.Told("queued"))
+    db.session.execute(insert(Delivery), deliveries)
+    events.record(mailbox_id, submission_id, range(1, len(deliveries) + 1), events.Told("queued"))
     work.add(work.SEND, mailbox_id, submission_id)
     return submission_id
 
@@ -138,60 +137,58 @@ def open_claim(claim: work.Claim) -> Leaving | None:
     Rows that a dead worker left as `handed` are flagged: the relay may have them already. The claim on mail of somebody who is
     suspended is given back: it waits, and leaves once they are back.
     """
-    found = db.session.execute(
-        _SUBMISSION.where(
-            Submission.mailbox_id == claim.mailbox_id, Submission.submission_id == claim.item_id
-        )
-    ).first()
-    if found is None:
+    values = _of(claim.mailbox_id, claim.item_id)
+    found = rows(_SUBMISSION, values)
+    if not found:
         return None
-    row, may_leave, now = found
+    message_id, envelope_from, created_at, may_leave, now = found[0]
     if not may_leave:
         work.hold(claim, now + LOOK_AGAIN, "suspended")
         return None
-    statement = (
-        update(Delivery)
-        .where(*_open_rows(claim))
-        .values(
-            state="claimed",
-            attempts=Delivery.attempts + 1,
-            repeated=Delivery.repeated | Delivery.state.in_(["handed", "unknown"]),
-            next_at=None,
-            changed_at=func.now(),
-        )
-        .returning(Delivery.number, Delivery.recipient)
-        .execution_options(synchronize_session=False)
-    )
-    recipients = {recipient: number for number, recipient in sorted(db.session.execute(statement).all())}
+    recipients = {recipient: number for number, recipient in sorted(rows(_CLAIM_OPEN, values))}
     if not recipients:
         return None
-    return Leaving(
-        claim.mailbox_id, claim.item_id, row.message_id, row.envelope_from, row.created_at, recipients
-    )
+    return Leaving(claim.mailbox_id, claim.item_id, message_id, envelope_from, created_at, recipients)
 
 
+# By the driver alone, as `db.rows` does it: each message that leaves asks all of these, and building them anew took most of a
+# worker's time.
+_MINE = "mailbox_id = %(mailbox)s AND submission_id = %(submission)s"
+_STILL = ", ".join(f"'{state}'" for state in OPEN)
 # What answers by itself was submitted by nobody: then the mailbox alone decides.
-_SUBMISSION = (
-    select(
-        Submission,
-        (Mailbox.state == "active") & (func.coalesce(Account.status, "active") == "active"),
-        func.clock_timestamp(),
-    )
-    .join(Mailbox, Mailbox.mailbox_id == Submission.mailbox_id)
-    .outerjoin(Account, Account.account_id == Submission.account_id)
-)
+_SUBMISSION = f"""
+    SELECT message_id, envelope_from, s.created_at, m.state = 'active' AND coalesce(a.status, 'active') = 'active',
+           clock_timestamp()
+      FROM submission s JOIN mailbox m USING (mailbox_id) LEFT JOIN account a USING (account_id) WHERE {_MINE}"""
+_CLAIM_OPEN = f"""
+    UPDATE delivery SET state = 'claimed', attempts = attempts + 1, next_at = NULL, changed_at = now(),
+           repeated = repeated OR state IN ('handed', 'unknown')
+     WHERE {_MINE} AND state IN ({_STILL}) RETURNING number, recipient"""
+# A bounce can overtake the relay's 250: what has failed meanwhile stays so.
+_HAND = f"""
+    UPDATE delivery SET state = 'handed', changed_at = now()
+     WHERE {_MINE} AND number = ANY(%(numbers)s) AND state <> 'failed' RETURNING number"""
+_NOTE = f"""
+    UPDATE delivery SET state = %(state)s, reply_code = %(code)s, reply = %(reply)s, next_at = NULL, changed_at = now()
+     WHERE {_MINE} AND number = %(number)s AND state <> 'failed' RETURNING number"""
+_OPEN = f"SELECT number, attempts, state, now() FROM delivery WHERE {_MINE} AND state IN ({_STILL})"
+_AGAIN = f"""
+    UPDATE delivery SET next_at = now() + %(delay)s, changed_at = now()
+     WHERE {_MINE} AND number = ANY(%(numbers)s) RETURNING number"""
+_FINISH = f"UPDATE submission SET finished_at = now() WHERE {_MINE} RETURNING finished_at"
 
 
 def mark_handed(leaving: Leaving, recipients: Sequence[str]) -> None:
     """Note that the last dot is about to be written for these recipients: from here on the relay may have the message."""
-    _set(leaving, [leaving.recipients[item] for item in recipients], {"state": "handed"})
+    numbers = [leaving.recipients[item] for item in recipients]
+    rows(_HAND, _of(leaving.mailbox_id, leaving.submission_id) | {"numbers": numbers})
 
 
 def note(leaving: Leaving, recipient: str, kind: str, code: int | None, reply: str) -> None:
     """Write down what became of one recipient: sent, deferred, failed or unknown."""
     number = leaving.recipients[recipient]
-    values = {"state": kind, "reply_code": code, "reply": reply[:500], "next_at": None}
-    _set(leaving, [number], values)
+    told = {"number": number, "state": kind, "code": code, "reply": reply[:500]}
+    rows(_NOTE, _of(leaving.mailbox_id, leaving.submission_id) | told)
     events.record(leaving.mailbox_id, leaving.submission_id, [number], events.by_relay(kind, code, reply))
 
 
@@ -208,34 +205,18 @@ def mark_bounced(mailbox_id: int, submission_id: int, number: int, code: int | N
     db.session.execute(statement.execution_options(synchronize_session=False))
 
 
-def _set(leaving: Leaving, numbers: Sequence[int], values: Mapping[str, object]) -> None:
-    # A bounce can overtake the relay's 250: what has failed meanwhile stays so.
-    statement = update(Delivery).where(
-        Delivery.mailbox_id == leaving.mailbox_id,
-        Delivery.submission_id == leaving.submission_id,
-        Delivery.number.in_(numbers),
-        Delivery.state != "failed",
-    )
-    statement = statement.values(**values, changed_at=func.now())
-    db.session.execute(statement.execution_options(synchronize_session=False))
-
-
 def settle(claim: work.Claim, leaving: Leaving) -> timedelta | None:
     """After an attempt: finish the work, or plan the next attempt and say in how long. Past five days, give up for good."""
-    still: list[Row[int, int, str]] = list(
-        db.session.execute(
-            select(Delivery.number, Delivery.attempts, Delivery.state).where(*_open_rows(claim))
-        ).all()
-    )
-    age = db.session.execute(select(func.now())).scalar_one() - leaving.created_at
-    again = [row for row in still if row.state != "unknown" or row.attempts < MOST_REPEATS]
-    if again and age < GIVE_UP_AFTER:
-        _fail(claim, [row.number for row in still if row not in again], "")
-        delay = retry_after(max(row.attempts for row in again))
-        _set(leaving, [row.number for row in again], {"next_at": func.now() + delay})
+    values = _of(leaving.mailbox_id, leaving.submission_id)
+    still = rows(_OPEN, values)
+    again = {number: tries for number, tries, state, _ in still if state != "unknown" or tries < MOST_REPEATS}
+    if again and still[0][3] - leaving.created_at < GIVE_UP_AFTER:
+        _fail(claim, [row[0] for row in still if row[0] not in again], "")
+        delay = retry_after(max(again.values()))
+        rows(_AGAIN, values | {"numbers": list(again), "delay": delay})
         work.again(claim, delay, "deferred")
         return delay
-    _fail(claim, [row.number for row in still], "expired")
+    _fail(claim, [row[0] for row in still], "expired")
     _finished(claim)
     work.finish(claim)
     return None
@@ -265,6 +246,10 @@ def give_up(claim: work.Claim, problem: str) -> None:
     work.park(claim, problem)
 
 
+def _of(mailbox_id: int, submission_id: int) -> dict[str, object]:
+    return {"mailbox": mailbox_id, "submission": submission_id}
+
+
 def _open_rows(claim: work.Claim) -> tuple[ColumnElement[bool], ...]:
     return (
         Delivery.mailbox_id == claim.mailbox_id,
@@ -275,16 +260,17 @@ def _open_rows(claim: work.Claim) -> tuple[ColumnElement[bool], ...]:
 
 def _fail(claim: work.Claim, numbers: Sequence[int] | None, reason: str) -> None:
     """Mark open rows as failed for good: those of `numbers`, or all. What the relay said last stays with them."""
-    rows = _open_rows(claim) if numbers is None else (*_open_rows(claim), Delivery.number.in_(numbers))
+    if numbers is not None and not numbers:
+        return
+    mine = _open_rows(claim) if numbers is None else (*_open_rows(claim), Delivery.number.in_(numbers))
     values = {"state": "failed", "next_at": None, "changed_at": func.now()}
-    statement = update(Delivery).where(*rows).values(**values).returning(Delivery.number)
+    statement = update(Delivery).where(*mine).values(**values).returning(Delivery.number)
     failed = db.session.execute(statement.execution_options(synchronize_session=False)).scalars().all()
     events.record(claim.mailbox_id, claim.item_id, failed, events.Told("failed", reason=reason))
 
 
 def _finished(claim: work.Claim) -> None:
-    mine = (Submission.mailbox_id == claim.mailbox_id, Submission.submission_id == claim.item_id)
-    db.session.execute(update(Submission).where(*mine).values(finished_at=func.now()))
+    rows(_FINISH, _of(claim.mailbox_id, claim.item_id))
 
 
 def retry_after(attempts: int) -> timedelta:

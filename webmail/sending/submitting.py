@@ -36,6 +36,11 @@ log = logging.getLogger(__name__)
 MAX_RECIPIENTS = 100
 
 
+def most_bytes() -> int:
+    """How many bytes of attachments leave: base64 adds a third, and the relay's limit is on the whole."""
+    return int(current_app.extensions["settings"].message_bytes * 0.7)
+
+
 def threaded(keys: MailboxKeys, fields: drafts.Fields, draft_id: int | None) -> drafts.Fields:
     """`fields` with the thread of the message that they answer, which is read once and then kept in the draft.
 
@@ -100,8 +105,7 @@ def prepare(
     the field) or Refused for what must not leave as it is.
     """
     refuse_unless_active(keys.mailbox_id)
-    query = select(Draft.revision).where(Draft.mailbox_id == keys.mailbox_id, Draft.message_id == message_id)
-    if db.session.execute(query.with_for_update()).scalar() != revision:
+    if drafts.lock(keys.mailbox_id, message_id) != revision:
         raise Conflict("draft")
     fields = drafts.load(keys, message_id).fields
     composition = _composition(keys, message_id, fields, author)

@@ -17,7 +17,6 @@ from webmail.mail import messages
 from webmail.mail.mailboxes import refuse_when_full
 from webmail.sending import drafts
 from webmail.sending.drafts import Upload
-from webmail.sending.models import Draft
 from webmail.sending.writing_models import DraftChunk, DraftUpload
 
 KEPT_FOR = timedelta(days=2)
@@ -51,9 +50,8 @@ def take(
     A piece that is here already, or that would leave a gap, changes nothing. Raises NotFound where there is no such draft, and
     Refused for what may not be attached: before its first byte is taken, unless other files came between.
     """
-    draft = (Draft.mailbox_id == keys.mailbox_id, Draft.message_id == message_id)
     # One piece of a draft at a time: a browser that gave up on an answer may send again while the first is still at work.
-    if db.session.execute(select(Draft.revision).where(*draft).with_for_update()).first() is None:
+    if drafts.lock(keys.mailbox_id, message_id) is None:
         raise NotFound("draft")
     token = keys.blind(f"upload\0{message_id}\0{told.name}\0{told.total}\0{told.mark}")
     row = _row(keys, message_id, token)

@@ -3,10 +3,8 @@
 import logging
 from datetime import UTC, datetime
 
-from sqlalchemy.exc import OperationalError
-
 from webmail import jobs
-from webmail.db import db, rows
+from webmail.db import rows
 from webmail.errors import Refused
 from webmail.keys import MailboxKeys
 from webmail.mail import identities, reading, vacation
@@ -19,11 +17,10 @@ from webmail.mail.view import View
 from webmail.sending import answering, outbox, returning, submitting
 from webmail.sending.composing import Composition, CompositionError, build, new_message_id, reply
 from webmail.sending.composing.answers import base_subject
-from webmail.sending.relay.content import refuse_unclean
 
 log = logging.getLogger(__name__)
-_MARK = b"\r\nMIME-Version: 1.0\r\n"
-_AUTOMATIC = b"\r\nAuto-Submitted: auto-replied\r\nX-Auto-Response-Suppress: All"
+_AUTOMATIC = b"Auto-Submitted: auto-replied\r\nX-Auto-Response-Suppress: All\r\n"
+"""Fields that keep other automata from answering (RFC 3834 section 3.1.7)."""
 
 
 def answer(keys: MailboxKeys, message_id: int) -> int | None:
@@ -31,10 +28,8 @@ def answer(keys: MailboxKeys, message_id: int) -> int | None:
 
     In the transaction that files the message: either both are there or neither, and filing again finds nothing to file. Never
     raises for what is in the message; whoever calls still wraps it in a savepoint, so that trouble here costs an answer and not
-    a message. Costs one look-up while nothing is set.
+    a message, and asks `vacation.is_on` before.
     """
-    if not vacation.is_on(keys.mailbox_id):
-        return None
     found = rows(_FILED, {"mailbox": keys.mailbox_id, "message": message_id})
     if not found:
         return None
@@ -62,8 +57,9 @@ def _send(keys: MailboxKeys, wanted: Vacation, view: View, envelope_from: str, m
         refuse_unless_active(keys.mailbox_id)
         refuse_when_full(keys.mailbox_id)
         to = parse_spec(envelope_from)
-        me = _as_whom(keys, view, mine)
-        raw = _built(_composition(wanted, view, me, to))
+        # The identity that was written to; one's own name where only a tag was made up.
+        me = identities.answering(identities.of(keys), [vacation.own_recipient(view, mine)])
+        raw = _AUTOMATIC + build(_composition(wanted, view, me, to))
     except (Refused, CompositionError):
         return None
     if not vacation.allowed(keys, envelope_from, view.sender[1]):
@@ -73,12 +69,6 @@ def _send(keys: MailboxKeys, wanted: Vacation, view: View, envelope_from: str, m
     outbox.submit(keys.mailbox_id, sent_id, None, "", [to.email])
     jobs.ring_after_commit(jobs.SEND)
     return sent_id
-
-
-def _as_whom(keys: MailboxKeys, view: View, mine: Own) -> Identity:
-    """The identity that was written to; one's own name where only a tag was made up."""
-    address = vacation.own_recipient(view, mine)
-    return identities.answering(keys, [address])
 
 
 def _composition(wanted: Vacation, view: View, me: Identity, to: Address) -> Composition:
@@ -96,28 +86,3 @@ def _composition(wanted: Vacation, view: View, me: Identity, to: Address) -> Com
         message_id=new_message_id(sender.domain),
         date=datetime.now(UTC),
     )
-
-
-def _built(composition: Composition) -> bytes:
-    """The message with the fields that keep other automata from answering it (RFC 3834 section 3.1.7)."""
-    # A header line that begins with this name is the last of the header: nobody can write another.
-    head, mark, rest = build(composition).partition(_MARK)
-    raw = head + _AUTOMATIC + mark + rest
-    refuse_unclean(raw)
-    return raw
-
-
-def answer_safely(keys: MailboxKeys, message_id: int) -> int | None:
-    """`answer` within a savepoint, for filing: whatever goes wrong in it is undone and logged, and the message is filed all the
-    same. Only trouble with the database goes on to the caller."""
-    try:
-        with db.session.begin_nested():
-            return answer(keys, message_id)
-    except OperationalError:
-        raise
-    except Exception as error:
-        log.error(
-            "vacation failed",
-            extra={"mailbox": keys.mailbox_id, "item": message_id, "error": type(error).__name__},
-        )
-        return None

@@ -4,6 +4,7 @@ from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, LargeBinary, Sma
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webmail.db import Base, BigId, StampNow
+from webmail.sending.models import of_draft
 
 
 class DraftUpload(Base):
@@ -14,12 +15,7 @@ class DraftUpload(Base):
 
     __tablename__ = "draft_upload"
     __table_args__ = (
-        ForeignKeyConstraint(
-            ["mailbox_id", "message_id"],
-            ["draft.mailbox_id", "draft.message_id"],
-            name="draft_upload_draft_exists",
-            ondelete="CASCADE",
-        ),
+        of_draft("draft_upload_draft_exists"),
         Index("draft_upload_by_time", "mailbox_id", "changed_at"),
     )
 

@@ -6,16 +6,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from webmail.mail.addresses import Address, base_local
+from webmail.mail.addresses import Address
+from webmail.mail.introductions import FORWARDS, REPLIES
 from webmail.mail.text import quote
 from webmail.sending.composing.fields import is_message_id
 
 MAX_REFERENCES: Final = 20
 
-_REPLY: Final = "re|aw|antw|antwort|sv|vs|rép|odp|ynt|res|bls|betr|svar|отв|ответ|απ|σχετ|רד|השב|رد|回复|回覆|答复|返信|답장"
-_FORWARD: Final = "fwd?|wg|tr|enc|rv|vb|vl|pd|ilt|doorst|пересл|πρθ|הועבר|إعادة توجيه|转发|轉寄|転送|전달"
 _PREFIXES = re.compile(
-    rf"(?:(?:{_REPLY}|{_FORWARD})\s{{0,3}}(?:\[\d{{1,3}}\]|\(\d{{1,3}}\)|\^\d{{1,3}})?\s{{0,3}}[:：]\s*+)+",
+    rf"(?:(?:{REPLIES}|{FORWARDS})\s{{0,3}}(?:\[\d{{1,3}}\]|\(\d{{1,3}}\)|\^\d{{1,3}})?\s{{0,3}}[:：]\s*+)+",
     re.IGNORECASE,
 )
 
@@ -134,18 +133,13 @@ def _once(people: Sequence[Address], without: frozenset[str]) -> tuple[Address, 
     """Those that can be written to, each once, in their order."""
     found: dict[str, Address] = {}
     for person in people:
-        if person.domain and _key(person) not in without:
-            found.setdefault(_key(person), person)
+        if person.domain and person.key not in without:
+            found.setdefault(person.key, person)
     return tuple(found.values())
 
 
 def _keys(people: Iterable[Address]) -> frozenset[str]:
-    return frozenset(_key(person) for person in people)
-
-
-def _key(person: Address) -> str:
-    """Two spellings of one mailbox have one key: case and tags do not count."""
-    return f"{base_local(person.local)}@{person.domain.lower()}"
+    return frozenset(person.key for person in people)
 
 
 def _people(people: Sequence[Address]) -> str:

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from webmail.errors import MtumailError
 from webmail.mail.addresses import Address, AddressError, parse_spec
+from webmail.mail.charsets import BIDI
 
 MAX_LINE: Final = 76  # RFC 2047 section 2 for lines with encoded words; below the 78 of RFC 5322
 MAX_WORD: Final = 75
@@ -24,7 +25,6 @@ _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_
 _Q_SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
 _MSG_ID = re.compile(r"<[!-;=?-~]{1,250}@[!-;=?-~]{1,250}>")
 _MSG_ID_OTHERS = re.compile(r"<[!-;=?-~]{1,900}>")
-_BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 
 class CompositionError(MtumailError):
@@ -168,7 +168,7 @@ def disposition(file_name: str, kind: str = "attachment") -> str:
     """Content-Disposition of a file ("attachment" or "inline"), with CRLF. Names that are not short plain ASCII go by RFC 2231
     section 4.1."""
     name = checked("attachment", file_name, MAX_FILE_NAME)
-    if not name.strip(". ") or "/" in name or "\\" in name or _BIDI.search(name):
+    if not name.strip(". ") or "/" in name or "\\" in name or not BIDI.isdisjoint(name):
         raise CompositionError("attachment", "bad-name")
     if name.isascii() and len(name) <= 55 and "=?" not in name:
         escaped = name.replace('"', '\\"')

@@ -1,7 +1,7 @@
 """Quotes in what is being written: trimmed to what the last author wrote, and where other words may be put before them."""
 
 from webmail.mail import text
-from webmail.mail.introductions import introduction, may_introduce
+from webmail.mail.introductions import candidates, introduction
 
 _MARK = ">"
 
@@ -47,10 +47,7 @@ def inserted(body: str, words: str) -> str:
 
 
 def _first_quote(lines: list[str]) -> int:
-    soon: set[int] = set()
-    for number, line in enumerate(lines):
-        if may_introduce(line):
-            soon |= {number - back for back in (0, 1, 2)}
+    soon = candidates(lines)
     for number, line in enumerate(lines):
         if line.startswith((_MARK, "----------")) or line.rstrip() == "--":
             return number

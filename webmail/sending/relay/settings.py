@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from webmail.errors import SettingError
+
 Security = Literal["none", "starttls", "tls"]
 
 _SCHEMES: Final[dict[str, tuple[Security, int]]] = {
@@ -145,8 +147,12 @@ class RelaySettings:
 
     @classmethod
     def for_host(cls, urls: str, host_name: str) -> "tuple[RelaySettings, ...]":
-        """As `parse_all`: relays whose URL says no other name are greeted by `host_name`."""
-        return tuple(one if one.helo else replace(one, helo=host_name) for one in cls.parse_all(urls))
+        """The relays of this installation: those whose URL says no other name are greeted by `host_name`. Raises SettingError."""
+        try:
+            found = cls.parse_all(urls)
+        except ValueError as error:
+            raise SettingError("MTUMAIL_RELAY_URL", str(error)) from None
+        return tuple(one if one.helo else replace(one, helo=host_name) for one in found)
 
     def tls_context(self) -> ssl.SSLContext:
         """TLS 1.2 or later with the certificate and the host name checked. Raises OSError for a bad `ca_file`."""

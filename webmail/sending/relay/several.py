@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import Final, Protocol, Self
 
 from webmail.sending.relay.client import Relay
-from webmail.sending.relay.connection import Transcript
 from webmail.sending.relay.outcomes import MAX_REPLY, Outcome, RecipientOutcome, Trouble
 from webmail.sending.relay.settings import RelaySettings
 
@@ -71,13 +70,8 @@ class Relays:
         rests: Rests,
         *,
         on_rest: Callable[[str, Rest], None] = lambda _name, _rest: None,
-        transcript: Transcript | None = None,
     ) -> None:
-        self.accepted: tuple[str, ...] = ()
-        """While `before_dot` runs: the recipients that the relay has accepted, as they were given."""
-        self.relay = ""
-        """While `before_dot` runs: the name of that relay."""
-        self._relays = [Relay(one, transcript) for one in drawn(settings)]
+        self._relays = [Relay(one) for one in drawn(settings)]
         self._rests = rests
         self._on_rest = on_rest
         self._refusals: dict[str, int] = {}
@@ -90,6 +84,11 @@ class Relays:
     ) -> None:
         for relay in self._relays:
             relay.close()
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """While `before_dot` runs: the recipients that the relay has accepted, as they were given."""
+        return next((relay.accepted for relay in self._relays if relay.accepted), ())
 
     @property
     def resting(self) -> bool:
@@ -112,24 +111,12 @@ class Relays:
         awake = [relay for relay in self._relays if not self._rests_now(relay)] or self._relays[:1]
         told: list[Outcome] = []
         for relay in awake:
-            outcome = relay.send(
-                envelope_from, recipients, raw, before_dot=before_dot and self._telling(relay, before_dot)
-            )
+            outcome = relay.send(envelope_from, recipients, raw, before_dot=before_dot)
             self._learn(relay, outcome)
             told.append(self._named(outcome))
             if outcome.handed or not all(_may_go_elsewhere(one) for one in outcome.recipients):
                 break
         return _together(told)
-
-    def _telling(self, relay: Relay, before_dot: Callable[[], None]) -> Callable[[], None]:
-        def call() -> None:
-            self.accepted, self.relay = relay.accepted, relay.settings.name
-            try:
-                before_dot()
-            finally:
-                self.accepted, self.relay = (), ""
-
-        return call
 
     def _named(self, outcome: Outcome) -> Outcome:
         if len(self._relays) == 1:
