@@ -2,17 +2,22 @@
 
 import base64
 import json
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.x509.oid import NameOID
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import create_engine, text
@@ -35,7 +40,16 @@ if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
 ORIGIN = "http://mail.localhost:8000"
 DOMAIN = "mtumail.test"
 ROOT = Path(__file__).resolve().parent.parent
-CORPORA = Path(os.environ.get("MTUMAIL_CORPORA", ROOT.parent / "shared" / "corpora"))
+CORPORA = Path(os.environ.get("MTUMAIL_CORPORA") or ROOT.parent / "shared" / "corpora")
+CHROMIUM_ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +58,70 @@ def corpora() -> Path:
     if not CORPORA.is_dir():
         pytest.skip(f"no test material at {CORPORA}: set MTUMAIL_CORPORA")
     return CORPORA
+
+
+@pytest.fixture(scope="session")
+def html_vectors(corpora: Path) -> list[dict[str, str]]:
+    """Every collected attack on HTML cleaners: its `id` and `html`."""
+    with (corpora / "html-sanitizer" / "vectors.jsonl").open(encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+@pytest.fixture(autouse=True)
+def _own_log() -> Iterator[None]:
+    """A part that runs in this process sends its log to the stream of one test, which is closed in the next."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    for handler in [one for one in root.handlers if type(one) is logging.StreamHandler]:
+        root.removeHandler(handler)
+    root.setLevel(level)
+
+
+@pytest.fixture(scope="module")
+def launch() -> Iterator[Callable[..., object]]:
+    """Start Debian's Chromium, with these arguments too; it ends with the file. Skips where there is none."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="the browser extra is not installed")
+    path = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+    if not Path(path).exists():
+        pytest.skip(f"no browser at {path} (CHROMIUM)")
+    running = []
+
+    def start(*more: str) -> object:
+        running.append(play.chromium.launch(executable_path=path, args=[*CHROMIUM_ARGUMENTS, *more]))
+        return running[-1]
+
+    with playwright.sync_playwright() as play:
+        yield start
+        for browser in running:
+            browser.close()
+
+
+@pytest.fixture(scope="session")
+def self_signed() -> Callable[..., tuple[bytes, bytes]]:
+    """Make a certificate that is its own authority, for a name and perhaps an address; (it, its key) as PEM."""
+
+    def make(name: str, address: str = "") -> tuple[bytes, bytes]:
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        now = datetime.now(UTC)
+        names = [x509.DNSName(name), *([x509.IPAddress(ip_address(address))] if address else [])]
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=30))
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .sign(key, hashes.SHA256())
+        )
+        secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        return certificate.public_bytes(Encoding.PEM), secret
+
+    return make
 
 
 # --- servers -------------------------------------------------------------------------------------------------------------
@@ -366,11 +444,6 @@ def _quiet_bell(valkey: str) -> None:
     """No test's ring is heard in the next."""
     jobs.bell.connect(valkey)
     jobs.bell.redis.flushall()
-
-
-def pretty(value: object) -> str:
-    """A value for a failing test to show."""
-    return json.dumps(value, indent=1, default=str)
 
 
 @pytest.fixture

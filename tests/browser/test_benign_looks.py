@@ -14,9 +14,6 @@ import pytest
 
 from webmail.mail.sanitize import document, formatted
 
-playwright = pytest.importorskip("playwright.sync_api", reason="the browser extra is not installed")
-
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 CORPORA = Path(os.environ.get("MTUMAIL_CORPORA", Path(__file__).parents[3] / "shared" / "corpora"))
 FOLDER = CORPORA / "html-benign"
 FILES = (
@@ -26,15 +23,6 @@ FILES = (
 )
 # Letters from real senders and their templates; the rest are feature tests of single CSS properties.
 LETTERS = [path for path in FILES if not path.name.startswith("caniemail_")]
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 WIDTH = 600
 MEASURE = """() => {
   const parse = text => {
@@ -79,7 +67,6 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.corpora,
     pytest.mark.skipif(not FILES, reason=f"test material {FOLDER} is not here (MTUMAIL_CORPORA)"),
-    pytest.mark.skipif(not Path(CHROMIUM).exists(), reason=f"no browser at {CHROMIUM} (CHROMIUM)"),
 ]
 
 
@@ -115,13 +102,8 @@ class Window:
 
 
 @pytest.fixture(scope="module")
-def window():
-    with playwright.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        try:
-            yield Window(browser)
-        finally:
-            browser.close()
+def window(launch) -> Window:
+    return Window(launch())
 
 
 def words(text: str) -> Counter[str]:

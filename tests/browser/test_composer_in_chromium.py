@@ -1,17 +1,11 @@
 """The composer in a real browser: by keyboard alone, without scripts, over a line that breaks, and with names while they are typed."""
 
 import dataclasses
-import os
 import random
 import re
-import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-from flask import Flask
 from sqlalchemy import text
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 from webmail.mail import contacts
 from webmail.mail.addresses import parse_recipients
@@ -20,73 +14,9 @@ from webmail.web.views import uploads
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the browser extra is not installed")
 
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-ORIGIN = "http://mail.localhost:8000"
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-             "--disable-component-update", "--disable-sync"]  # fmt: skip
 expect = playwright.expect
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not Path(CHROMIUM).exists(), reason=f"no browser at {CHROMIUM} (CHROMIUM)"),
-]
-
-
-class Quiet(WSGIRequestHandler):
-    """Says nothing of what is asked."""
-
-    def log_request(self, *_given: object) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def served(web_app: Flask) -> Iterator[int]:
-    """The application over HTTP on loopback; its port."""
-    server = make_server("127.0.0.1", 0, web_app, threaded=True, request_handler=Quiet)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        thread.join(5)
-        server.server_close()
-
-
-@pytest.fixture(scope="module")
-def chromium(served: int) -> Iterator[object]:
-    with playwright.sync_playwright() as play:
-        told = [*ARGUMENTS, f"--host-resolver-rules=MAP mail.localhost:8000 127.0.0.1:{served}"]
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=told)
-        try:
-            yield browser
-        finally:
-            browser.close()
-
-
-@pytest.fixture
-def window(chromium, ann, token) -> Iterator[Callable[..., object]]:
-    """A page of Ann's. Errors in its scripts fail the test at its end."""
-    contexts, trouble = [], []
-
-    def come(path: str = "/compose", *, scripts: bool = True, width: int = 1280) -> object:
-        context = chromium.new_context(
-            viewport={"width": width, "height": 900}, reduced_motion="reduce", java_script_enabled=scripts
-        )
-        context.set_default_timeout(8000)
-        contexts.append(context)
-        told = {"__session": token(ann.user_id), "__client_uat": "1600000000", "__clerk_db_jwt": "dvb_x"}
-        context.add_cookies([{"name": n, "value": v, "url": ORIGIN} for n, v in told.items()])
-        page = context.new_page()
-        page.on("pageerror", lambda error: trouble.append(f"{error} {error.stack}"))
-        page.goto(ORIGIN + path)
-        return page
-
-    yield come
-    for context in contexts:
-        context.close()
-    assert trouble == []
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
@@ -107,7 +37,7 @@ def tab_to(page: object, selector: str) -> None:
 @pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no-scripts"])
 def test_a_message_is_written_previewed_and_sent_by_keyboard_alone(window, opened, ann, sent, scripts):
     opened(ann, lambda keys: answers_kept.add(keys, "Thanks", "Thank you."))
-    page = window(scripts=scripts)
+    page = window("/compose", scripts=scripts)
     tab_to(page, "[name=to]")
     page.keyboard.type("dmitri@example.net")
     tab_to(page, "[name=subject]")
@@ -149,7 +79,7 @@ def test_names_are_chosen_by_keys(window, opened, ann):
             keys, parse_recipients("Carla Ruiz <carla@example.org>, carl@example.org, Zoe <zoe@example.org>")
         ),
     )
-    page = window()
+    page = window("/compose")
     field = page.locator("[name=to]")
     field.focus()
     page.keyboard.type("ben@example.org, car")
@@ -185,7 +115,7 @@ def test_a_file_of_5_MB_survives_three_dropped_connections_while_one_writes_on(
     file.write_bytes(content)
     small = tmp_path / "small.txt"
     small.write_bytes(b"small")
-    page = window()
+    page = window("/compose")
     seen = {"posts": 0, "dropped": 0}
 
     def drop(route) -> None:
@@ -228,7 +158,7 @@ def test_what_may_not_be_attached_is_said(window, tmp_path, web_app, monkeypatch
     monkeypatch.setitem(web_app.extensions, "settings", small)
     file = tmp_path / "large.bin"
     file.write_bytes(b"x" * 600_000)
-    page = window()
+    page = window("/compose")
     page.locator("[name=attachment]").set_input_files(file)
     expect(page.locator("#compose p[role=alert]")).to_contain_text("may leave")
 
@@ -236,7 +166,7 @@ def test_what_may_not_be_attached_is_said(window, tmp_path, web_app, monkeypatch
 @pytest.mark.parametrize("width", [360, 1280])
 def test_nothing_is_cut_off(window, opened, ann, width):
     opened(ann, lambda keys: answers_kept.add(keys, "A rather long name " * 5, "w"))
-    page = window(width=width)
+    page = window("/compose", width=width)
     page.locator("#compose summary", has_text="Options").click()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     box = page.locator("#compose .menu > div").bounding_box()

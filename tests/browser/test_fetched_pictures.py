@@ -1,33 +1,21 @@
 """Remote pictures from the reader's press to the screen: the notes, the worker that fetches, and the frame in a real browser."""
 
 import io
-import os
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
-from pathlib import Path
 
 import pytest
 from PIL import Image
-from werkzeug.serving import make_server
 
 from webmail.db import show_id
 from webmail.remote import Client, Reach
 
-playwright = pytest.importorskip("playwright.sync_api", reason="the browser extra is not installed")
-
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 ORIGIN = "http://mail.localhost:8000"
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-             "--disable-component-update", "--disable-sync"]  # fmt: skip
 PICTURE, CARRIED = "/photo.png", "carried@lists.example"
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not Path(CHROMIUM).exists(), reason=f"no browser at {CHROMIUM} (CHROMIUM)"),
-]
+pytestmark = pytest.mark.browser
 
 
 def drawn(size: tuple[int, int], colour: str) -> bytes:
@@ -72,7 +60,6 @@ def fetching(worker, host, monkeypatch):
 
     port = host.server_address[1]
     client = Client(Reach(frozenset({port})), lambda _host, _seconds: [ip_address("127.0.0.1")])
-    monkeypatch.setattr(module, "core", lambda: worker)
     monkeypatch.setitem(worker.extensions, "remote", client)
     return module
 
@@ -97,30 +84,6 @@ def message(deliver, ann, host) -> str:
     return show_id(deliver(ann, raw))
 
 
-@pytest.fixture
-def page(web_app, token, ann) -> Iterator[object]:
-    server = make_server("127.0.0.1", 0, web_app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    cookies = {
-        "__session": token(ann.user_id),
-        "__client_uat": str(int(time.time()) - 60),
-        "__clerk_db_jwt": "dvb_x",
-    }
-    rule = f"--host-resolver-rules=MAP mail.localhost:8000 127.0.0.1:{server.server_port}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, rule])
-        context = browser.new_context(viewport={"width": 1280, "height": 900})
-        context.add_cookies(
-            [{"name": name, "value": value, "url": ORIGIN} for name, value in cookies.items()]
-        )
-        yield context.new_page()
-        browser.close()
-    server.shutdown()
-    server.server_close()
-    thread.join(5)
-
-
 SIZES = """images => images.map(image => [image.complete && image.naturalWidth > 0, image.alt, image.clientWidth, image.clientHeight])"""
 
 
@@ -131,8 +94,8 @@ def shown(page) -> list[list[object]]:
     return frame.locator("img").evaluate_all(SIZES)
 
 
-def test_pictures_come_on_a_press_with_their_cost_said_first(page, message, fetching, host):
-    foreign: list[str] = []
+def test_pictures_come_on_a_press_with_their_cost_said_first(window, message, fetching, host):
+    page, foreign = window(), []
     page.on(
         "request",
         lambda asked: foreign.append(asked.url) if not asked.url.startswith((ORIGIN, "data:")) else None,

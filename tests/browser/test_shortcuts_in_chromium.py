@@ -1,15 +1,9 @@
 """Real keys in a real page with htmx: each does what the page's own button does, and nothing else does anything."""
 
-import os
 import re
-import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
-from flask import Flask
-from jinja2 import ChoiceLoader, DictLoader
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 from webmail.db import transaction
 from webmail.identity import accounts
@@ -17,68 +11,10 @@ from webmail.web import shortcuts
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the browser extra is not installed")
 
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 ORIGIN = "http://mail.localhost:8000"
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-BASE = Path(__file__).resolve().parents[2] / "webmail" / "templates" / "base.html"
-TAG = """{% if prefs.keys %}<script src="{{ static_url('keys.js') }}" data-keys="{% for act, key in prefs.keys %}{{ act }}={{ key }} {% endfor %}" defer></script>
-{% endif %}</head>"""
 expect = playwright.expect
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not Path(CHROMIUM).exists(), reason=f"no browser at {CHROMIUM} (CHROMIUM)"),
-]
-
-
-class Quiet(WSGIRequestHandler):
-    """Says nothing of what is asked."""
-
-    def log_request(self, *_given: object) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def served(web_app: Flask) -> Iterator[int]:
-    """The application over HTTP on loopback; its port."""
-    source = BASE.read_text("utf-8")
-    usual = web_app.jinja_loader
-    if "keys.js" not in source:
-        web_app.jinja_env.loader = ChoiceLoader(
-            [DictLoader({"base.html": source.replace("</head>", TAG)}), usual]
-        )
-        web_app.jinja_env.cache.clear()
-    server = make_server("127.0.0.1", 0, web_app, threaded=True, request_handler=Quiet)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        thread.join(5)
-        server.server_close()
-        web_app.jinja_env.loader = usual
-        web_app.jinja_env.cache.clear()
-
-
-@pytest.fixture(scope="module")
-def chromium(served: int) -> Iterator[object]:
-    with playwright.sync_playwright() as play:
-        told = [*ARGUMENTS, f"--host-resolver-rules=MAP mail.localhost:8000 127.0.0.1:{served}"]
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=told)
-        try:
-            yield browser
-        finally:
-            browser.close()
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
@@ -89,27 +25,15 @@ def mail(ann, deliver, letter) -> None:
 
 
 @pytest.fixture
-def window(chromium, web_app: Flask, ann, mail, token) -> Iterator[Callable[..., object]]:
-    """A page of Ann's, with these keys. Errors in its scripts fail the test at its end."""
-    contexts, trouble = [], []
+def window(window, web_app, ann, mail) -> Callable[..., object]:
+    """Open a page of Ann's, with these keys."""
 
     def come(keys=shortcuts.DEFAULTS, path: str = "/") -> object:
         with web_app.app_context(), transaction():
             accounts.prefer(ann.account_id, {}, keys)
-        context = chromium.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
-        context.set_default_timeout(5000)
-        contexts.append(context)
-        told = {"__session": token(ann.user_id), "__client_uat": "1600000000", "__clerk_db_jwt": "dvb_x"}
-        context.add_cookies([{"name": n, "value": v, "url": ORIGIN} for n, v in told.items()])
-        page = context.new_page()
-        page.on("pageerror", lambda error: trouble.append(f"{error} {error.stack}"))
-        page.goto(ORIGIN + path)
-        return page
+        return window(path)
 
-    yield come
-    for context in contexts:
-        context.close()
-    assert trouble == []
+    return come
 
 
 def press(page: object, *keys: str) -> None:

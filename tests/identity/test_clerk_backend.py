@@ -144,7 +144,7 @@ def drip(handler):
 
 
 def hang(handler):
-    time.sleep(1.5)
+    time.sleep(4)
 
 
 @pytest.mark.parametrize("behaviour", [drip, hang])
@@ -153,7 +153,7 @@ def test_row_23_every_call_ends_in_time(behaviour):
         began = time.monotonic()
         with pytest.raises(BackendUnavailable):
             client(server).user("user_1")
-        assert time.monotonic() - began < 1.2
+        assert time.monotonic() - began < 3
         assert len(server.seen) == 1
 
 

@@ -22,16 +22,6 @@ axe_package = pytest.importorskip(
     "axe_playwright_python.sync_playwright", reason="the browser extra is not installed"
 )
 
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 OURS = {"mail.localhost", "clerk.localhost"}
 SIZES = {1280: 900, 360: 740}
 PICTURES = os.environ.get("MTUMAIL_PICTURES", "")
@@ -40,18 +30,12 @@ PICTURES = os.environ.get("MTUMAIL_PICTURES", "")
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.slow,
-    pytest.mark.skipif(not Path(CHROMIUM).exists(), reason=f"no browser at {CHROMIUM} (CHROMIUM)"),
 ]
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[object]:
-    with playwright.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        try:
-            yield browser
-        finally:
-            browser.close()
+def chromium(launch) -> object:
+    return launch()
 
 
 @dataclass

@@ -1,7 +1,6 @@
 """A web server on loopback that says exactly the bytes it is told, and a client that may ask it."""
 
 import contextlib
-import datetime
 import socket
 import ssl
 import threading
@@ -10,10 +9,6 @@ from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from webmail.remote import Client, Failed, Reach
 from webmail.remote.model import Stop
@@ -113,37 +108,17 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def authority(
-    tmp_path_factory: pytest.TempPathFactory,
+    tmp_path_factory: pytest.TempPathFactory, self_signed
 ) -> Callable[..., tuple[ssl.SSLContext, ssl.SSLContext]]:
     """(the server's side, the client's side) of TLS for a name, under an authority of its own."""
 
     def make(name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        now = datetime.datetime.now(datetime.UTC)
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(subject)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(days=1))
-            .not_valid_after(now + datetime.timedelta(days=1))
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .sign(key, hashes.SHA256())
-        )
-        pem = certificate.public_bytes(serialization.Encoding.PEM)
+        certificate, key = self_signed(name)
         file = tmp_path_factory.mktemp("tls") / "server.pem"
-        file.write_bytes(
-            pem
-            + key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
+        file.write_bytes(certificate + key)
         ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         ours.load_cert_chain(file)
-        theirs = ssl.create_default_context(cadata=pem.decode())
+        theirs = ssl.create_default_context(cadata=certificate.decode())
         return ours, theirs
 
     return make

@@ -140,9 +140,9 @@ def test_there_are_not_too_many(run, monkeypatch):
 
 def test_the_one_that_was_written_to_answers(run):
     ident = run(identities.keep, shop())
-    assert run(identities.answering, ["x@y.example", "ANN+SHOP@mtumail.test"]).id == ident
-    assert run(identities.answering, ["ann+other@mtumail.test"]).id == 0
-    assert run(identities.answering, []).id == 0
+    assert identities.answering(run(identities.of), ["x@y.example", "ANN+SHOP@mtumail.test"]).id == ident
+    assert identities.answering(run(identities.of), ["ann+other@mtumail.test"]).id == 0
+    assert identities.answering(run(identities.of), []).id == 0
 
 
 def test_what_is_kept_is_sealed_and_ones_own(run, opened, ben, superuser):

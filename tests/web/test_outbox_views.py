@@ -83,8 +83,7 @@ def test_it_can_be_kept_as_a_draft_twice(client, waiting, press, count, headers)
     assert count("draft") == 1
 
 
-def test_it_can_leave_now_instead(client, waiting, press, worker, monkeypatch, count):
-    monkeypatch.setattr("workers.scheduled.core", lambda: worker)
+def test_it_can_leave_now_instead(client, waiting, press, worker, count):
     from workers.scheduled import drain
 
     message = waiting(at=datetime.now(UTC) + timedelta(days=3))

@@ -61,10 +61,10 @@ def test_a_sentence_is_short_whole_and_names_what_it_is_about(code):
 
 @pytest.mark.parametrize("word", ["verified", "known", "unknown", "caution", "danger", "self"])
 def test_each_word_has_a_line(word):
-    css, sentence = trust_words.line(Trust(word))
-    assert css in ("good", "quiet", "warn", "bad")
-    assert 0 < len(sentence) < 50
-    assert (css in ("warn", "bad")) == (word in ("caution", "danger"))
+    shown = trust_words.shown(Trust(word))
+    assert shown.css in ("good", "quiet", "warn", "bad")
+    assert 0 < len(shown.sentence) < 50
+    assert (shown.css in ("warn", "bad")) == (word in ("caution", "danger"))
 
 
 def test_more_of_a_kind_are_counted():
