@@ -110,7 +110,7 @@ def under(name: str, *prefixes: str) -> bool:
 
 # --- layers --------------------------------------------------------------------------------------------------------------
 
-PURE = ("webmail.mail.mime", "webmail.mail.sanitize", "webmail.mail.addresses", "webmail.mail.charsets", "webmail.mail.idn",
+PURE = ("webmail.mail.mime", "webmail.mail.sanitize", "webmail.mail.address_lists", "webmail.mail.addresses", "webmail.mail.canonical", "webmail.mail.charsets", "webmail.mail.idn",
         "webmail.mail.references", "webmail.mail.introductions", "webmail.mail.text", "webmail.mail.trust", "webmail.mail.unsubscribe",
         "webmail.mail.authentication", "webmail.mail.bounces", "webmail.mail.vcard", "webmail.mail.calendar", "webmail.mail.pictures", "webmail.mail.previews",
         "webmail.mail.bundle", "webmail.jail", "webmail.remote")  # fmt: skip
@@ -118,7 +118,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("webmail.errors", "webmail.logs"),
     ("webmail.compression", "webmail.jail", "webmail.mail.charsets", "webmail.mail.idn"),
     ("webmail.mail.addresses", "webmail.mail.references", "webmail.mail.introductions"),
-    ("webmail.mail.text",),
+    ("webmail.mail.text", "webmail.mail.address_lists"),
     ("webmail.mail.mime", "webmail.mail.sanitize"),
     (
         "webmail.remote",
@@ -144,6 +144,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("webmail", "webmail.provision"),
     ("wsgi", "inbound", "workers", "webmail.checkup", "webmail.migrations"),
     ("webmail.embedded",),
+    ("webmail.commands",),
     ("webmail.cli",),
 )
 """Lowest first; a module belongs to the longest name that it is under. It may import its own line's package and lower lines."""

@@ -13,6 +13,7 @@ from webmail import config, provision
 from webmail.config import Settings
 from webmail.errors import SettingError
 from webmail.keys import MasterKeys
+from webmail.settings import dkim_keys
 
 _DURABLE = {
     "fsync": ("on",),
@@ -83,15 +84,10 @@ def _database(settings: Settings) -> Iterator[Finding]:
         yield Finding("database", False, f"cannot be reached ({type(error.orig).__name__})")
 
 
-_UNSIGNED = text("""
-    SELECT name FROM domain
-     WHERE NOT EXISTS (SELECT 1 FROM dkim_key WHERE dkim_key.domain_id = domain.domain_id AND state = 'active') ORDER BY name""")
-
-
 def _signing(engine: Engine) -> Iterator[Finding]:
     """A finding for each hosted domain whose mail leaves unsigned, or one for all that is well."""
     with engine.connect() as connection:
-        unsigned = connection.execute(_UNSIGNED).scalars().all()
+        unsigned = connection.execute(dkim_keys.UNSIGNED).scalars().all()
     for name in unsigned:
         words = (
             f"{name} has no active key, so its mail leaves unsigned and its own people are warned of each other: "

@@ -126,9 +126,14 @@ def listed(domain_id: int | None = None) -> list[Listed]:
 
 def unsigned_domains() -> list[str]:
     """Hosted domains without an active key: their mail leaves unsigned."""
-    signs = select(DkimKey.domain_id).where(DkimKey.state == "active")
-    query = select(Domain.name).where(Domain.domain_id.not_in(signs)).order_by(Domain.name)
-    return list(db.session.execute(query).scalars())
+    return list(db.session.execute(UNSIGNED).scalars())
+
+
+UNSIGNED: Final = (
+    select(Domain.name)
+    .where(Domain.domain_id.not_in(select(DkimKey.domain_id).where(DkimKey.state == "active")))
+    .order_by(Domain.name)
+)
 
 
 def signing(master: MasterKeys, domain: str) -> Sequence[SigningKey]:

@@ -34,6 +34,8 @@ from webmail.web.views import (
     acts,
     compose,
     consent,
+    contact_files,
+    contact_groups,
     contacts,
     files,
     frames,
@@ -95,6 +97,7 @@ def build(settings: Settings) -> Flask:
         invitations.blueprint,
         messages.blueprint,
     } == {mail.blueprint}
+    assert {contact_files.blueprint, contact_groups.blueprint} == {contacts.blueprint}
     for blueprint in (
         mail.blueprint,
         frames.blueprint,

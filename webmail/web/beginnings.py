@@ -1,11 +1,11 @@
 """What the composer begins with: an answer, a message to pass on, a link; and who writes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from flask import current_app, g
+from flask import g
 from flask_babel import format_datetime
 
 from webmail.db import read_id
@@ -18,6 +18,7 @@ from webmail.mail.mailboxes import refuse_when_full
 from webmail.sending import answering, drafts
 from webmail.sending.composing import ForwardLabels, forward, prefixed, reply, reply_all
 from webmail.sending.drafts import Fields, Upload
+from webmail.sending.submitting import most_bytes
 from webmail.web.words import gettext as _
 
 
@@ -27,10 +28,11 @@ def reply_to(keys: MailboxKeys, message_id: int, *, everybody: bool) -> Fields:
     said = _(
         "On %(when)s, %(name)s wrote:", when=_when(line.received_at), name=view.sender[0] or view.sender[1]
     )
-    own = [parse_spec(one.address) for one in identities.of(keys, g.viewer.name)]
+    everyone = identities.of(keys, g.viewer.name)
+    own = [parse_spec(one.address) for one in everyone]
     answer = (reply_all if everybody else reply)(answering.original(view), own, said)
     addressed = [address for _name, address in (*view.to, *view.cc)]
-    writer = identities.answering(keys, addressed, g.viewer.name)
+    writer = identities.answering(everyone, addressed)
     fields = Fields(
         to=answering.written(answer.to),
         cc=answering.written(answer.cc),
@@ -52,15 +54,8 @@ def pass_on(keys: MailboxKeys, message_id: int) -> Fields:
 
 def with_its_files(keys: MailboxKeys, fields: Fields) -> drafts.Opened | None:
     """A message with files is forwarded as a draft that carries them. Raises Refused when they may not leave."""
-    files = reading.every_part(keys, fields.forwards or 0)
-    if not files:
-        return None
-    uploads = [Upload(item.name, item.content_type, content) for item, content in files]
-    drafts.may_attach(uploads, limit())
-    refuse_when_full(keys.mailbox_id, sum(len(item.content) for item in uploads))
-    draft = drafts.create(keys, sender(keys).author, fields)
-    drafts.attach(keys, draft.message_id, uploads, limit())
-    return drafts.load(keys, draft.message_id)
+    uploads = _files(keys, fields.forwards or 0)
+    return _carrying(keys, fields, uploads) if uploads else None
 
 
 def passed_on_whole(keys: MailboxKeys, message_id: int) -> drafts.Opened:
@@ -68,29 +63,19 @@ def passed_on_whole(keys: MailboxKeys, message_id: int) -> drafts.Opened:
     line, view = messages.line(keys, message_id), reading.load(keys, message_id)
     raw = messages.source(keys, message_id)
     whole = Upload(f"{view.subject[:100] or _('message')}.eml", "message/rfc822", raw)
-    drafts.may_attach([whole], limit())
-    refuse_when_full(keys.mailbox_id, len(raw))
     fields = Fields(subject=prefixed("Fwd", view.subject), forwards=line.message_id)
-    draft = drafts.create(keys, sender(keys).author, fields)
-    drafts.attach(keys, draft.message_id, [whole], limit())
-    return drafts.load(keys, draft.message_id)
+    return _carrying(keys, fields, [whole])
 
 
 def with_file(keys: MailboxKeys, ref: str) -> drafts.Opened:
     """A new draft that carries one file of a message; `ref` is `<message>.<part>`. Raises NotFound, and
     Refused when it may not leave."""
-    upload = _part(keys, ref)
-    drafts.may_attach([upload], limit())
-    refuse_when_full(keys.mailbox_id, len(upload.content))
-    writer = sender(keys)
-    draft = drafts.create(keys, writer.author, signed(Fields(), writer))
-    drafts.attach(keys, draft.message_id, [upload], limit())
-    return drafts.load(keys, draft.message_id)
+    return _carrying(keys, signed(Fields(), sender(keys)), [_part(keys, ref)])
 
 
 def take(keys: MailboxKeys, draft_id: int, refs: Iterable[str]) -> None:
     """Attach files of messages to a draft, each `<message>.<part>`. Raises NotFound, and Refused when they may not leave."""
-    drafts.attach(keys, draft_id, [_part(keys, ref) for ref in refs], limit())
+    drafts.attach(keys, draft_id, [_part(keys, ref) for ref in refs], most_bytes())
 
 
 def _part(keys: MailboxKeys, ref: str) -> Upload:
@@ -106,19 +91,29 @@ def again(keys: MailboxKeys, message_id: int) -> drafts.Opened:
 
     Raises NotFound, and Refused when its files may not leave.
     """
-    original = answering.original(reading.load(keys, message_id))
-    bcc = answering.written(answering.people(reading.load(keys, message_id).bcc))
+    view = reading.load(keys, message_id)
+    original, bcc = answering.original(view), answering.written(answering.people(view.bcc))
     fields = Fields(
         answering.written(original.to), answering.written(original.cc), bcc, original.subject, original.text
     )
-    uploads = [
+    return _carrying(keys, fields, _files(keys, message_id))
+
+
+def _files(keys: MailboxKeys, message_id: int) -> list[Upload]:
+    """Every file of a message, to be attached."""
+    return [
         Upload(item.name, item.content_type, content)
         for item, content in reading.every_part(keys, message_id)
     ]
-    drafts.may_attach(uploads, limit())
+
+
+def _carrying(keys: MailboxKeys, fields: Fields, uploads: Sequence[Upload]) -> drafts.Opened:
+    """A new draft with files. Raises Refused when they may not leave: before anything is written, for who catches that goes on
+    without them."""
+    drafts.may_attach(uploads, most_bytes())
     refuse_when_full(keys.mailbox_id, sum(len(item.content) for item in uploads))
     draft = drafts.create(keys, sender(keys).author, fields)
-    drafts.attach(keys, draft.message_id, uploads, limit())
+    drafts.attach(keys, draft.message_id, uploads, most_bytes())
     return drafts.load(keys, draft.message_id)
 
 
@@ -158,8 +153,3 @@ def _when(moment: datetime) -> str:
 def author() -> tuple[str, str]:
     """Name and address of whoever is signed in; for what they write, `sender` says who it is from."""
     return (g.viewer.name, g.viewer.address or "")
-
-
-def limit() -> int:
-    """How many bytes of attachments leave: base64 adds a third, and the relay's limit is on the whole."""
-    return int(current_app.extensions["settings"].message_bytes * 0.7)

@@ -1,7 +1,7 @@
 """What the composer shows: the fields as they were typed, and around them what helps with writing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, g, url_for
@@ -13,10 +13,9 @@ from webmail.keys import MailboxKeys
 from webmail.mail import folders, identities, markup, reading, sanitize
 from webmail.mail.reading import View
 from webmail.mail.view import Piece as ViewPiece
-from webmail.sending import answers_kept, drafts
+from webmail.sending import answers_kept, drafts, submitting
 from webmail.sending.composing import trimmed
 from webmail.sending.drafts import Fields
-from webmail.web.beginnings import limit
 from webmail.web.htmx import render
 from webmail.web.opened import Piece, pieces
 from webmail.web.reminders import Reminder, strangers
@@ -95,7 +94,6 @@ class Tools:
     """Several names to send under, or nothing."""
     reminders: Sequence[Reminder] = ()
     preview: Sequence[Piece] | None = None
-    reminded: str = field(default="")
 
 
 def around(keys: MailboxKeys, fields: Fields, draft: drafts.Opened | None = None) -> Around:
@@ -153,11 +151,10 @@ def show(
 ) -> BaseResponse:
     """The composer, as a page or a fragment."""
     attached = draft.attachments if draft else ()
-    reminded = " ".join(sorted(one.code for one in reminders))
     tools = Tools(
         formatted=fields.formatted,
         total=sum(item.size_bytes for item in attached),
-        limit=limit(),
+        limit=submitting.most_bytes(),
         can_trim=can_trim(fields.body),
         answers=found.answers,
         offers=found.offers,
@@ -165,7 +162,6 @@ def show(
         senders=found.senders,
         reminders=reminders,
         preview=preview,
-        reminded=reminded,
     )
     context: dict[str, Any] = {
         "form": Shown(fields.to, fields.cc, fields.bcc, fields.subject, fields.body, whole(errors)),

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from flask import g
 from flask_babel import lazy_gettext as _l
 
 from webmail.keys import MailboxKeys
@@ -53,9 +52,7 @@ class Shown:
 
 def shown(keys: MailboxKeys, message_id: int, view: View) -> Shown | None:
     """The invitation in a message of this mailbox; None where there is none. Costs nothing for mail without calendar files."""
-    if not invitations.may_hold_one(view):
-        return None
-    opened = invitations.open_one(keys, message_id, view, g.viewer.address or "")
+    opened = invitations.open_one(keys, message_id, view)
     if opened is None:
         return None
     return describe(opened.invitation, invitations.given(keys.mailbox_id, message_id), view.sender[1])
@@ -87,8 +84,12 @@ def describe(invitation: Invitation, given: str | None, sender: str) -> Shown:
     )
 
 
-def answer_subject(word: str, invitation: Invitation) -> str:
-    """The subject of the mail that an answer is."""
+def answer_words(word: str, invitation: Invitation, name: str) -> tuple[str, str]:
+    """The subject of the mail that an answer is, and what it says to somebody whose mail program knows nothing of calendars."""
+    return _answer_subject(word, invitation), _answer_text(word, invitation, name)
+
+
+def _answer_subject(word: str, invitation: Invitation) -> str:
     title = invitation.summary or _("(no title)")
     words = {
         "accepted": _("Accepted: %(title)s", title=title),
@@ -98,8 +99,7 @@ def answer_subject(word: str, invitation: Invitation) -> str:
     return str(words[word])
 
 
-def answer_text(word: str, invitation: Invitation, name: str) -> str:
-    """What the answer says to somebody whose mail program knows nothing of calendars."""
+def _answer_text(word: str, invitation: Invitation, name: str) -> str:
     said = {
         "accepted": _("%(name)s has accepted this invitation.", name=name),
         "tentative": _("%(name)s may come.", name=name),

@@ -74,9 +74,7 @@ def _slips(keys: MailboxKeys, people: Sequence[Address]) -> list[Reminder]:
     new = _strangers(keys, people)
     if not new:
         return []
-    familiar = [
-        address for _id, details in contacts.everybody(keys)[:_MAX_FAMILIAR] for address in details.addresses
-    ]
+    familiar = contacts.addresses(keys, _MAX_FAMILIAR)
     known = {address.lower() for address in familiar}
     ours = domains.names()
     theirs = list(dict.fromkeys(address.rpartition("@")[2].lower() for address in familiar))[:200]

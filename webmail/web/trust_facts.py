@@ -1,7 +1,6 @@
 """What is known of an opened message, gathered for `trust`."""
 
 import time
-from dataclasses import replace
 
 from flask import g
 
@@ -9,7 +8,7 @@ from webmail.keys import MailboxKeys
 from webmail.mail import passed_on, trust
 from webmail.mail.correspondents import Known
 from webmail.mail.messages import Line
-from webmail.mail.reading import File, View
+from webmail.mail.reading import View
 from webmail.settings import domains
 
 _SECONDS = 60
@@ -31,7 +30,7 @@ def assessed(keys: MailboxKeys, line: Line, view: View, known: Known) -> trust.T
         hosted_domains=_hosted_domains(),
         known=known.before(line.received_at),
         links=view.link_facts,
-        files=[_as_written(item) for item in view.files],
+        files=view.files,
         problems=view.problems,
         list_id=view.offer.list_id if view.offer is not None else "",
         by_known_list=passed_on.by_known_list(keys, view),
@@ -44,11 +43,6 @@ def _return_path(view: View) -> str | None:
     """The envelope's sender, from the field that inbound puts first."""
     name, value = view.headers[0] if view.headers else ("", "")
     return value.strip("<> ") if name.lower() == "return-path" else None
-
-
-def _as_written(file: File) -> File:
-    """With the mark that turned its name, which is nowhere shown, for `trust` to see."""
-    return replace(file, name="\N{RIGHT-TO-LEFT OVERRIDE}" + file.name) if file.turned else file
 
 
 def _hosted_domains() -> tuple[str, ...]:

@@ -4,7 +4,6 @@ What strangers wrote (names, hosts, file names) stands isolated inside our sente
 escaped by the templates like any other text.
 """
 
-import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +11,7 @@ from flask_babel import lazy_gettext as _l
 
 from webmail.mail import idn
 from webmail.mail.authentication import Authentication, Signature
+from webmail.mail.charsets import clean_name
 from webmail.mail.trust import Finding, Trust
 from webmail.web.words import gettext as _
 from webmail.web.words import ngettext
@@ -98,12 +98,6 @@ _FINDINGS: Final = {
 CODES: Final = frozenset(_FINDINGS)
 
 
-def line(trust: Trust) -> tuple[str, str]:
-    """(css class, one short sentence) for a message."""
-    css, _icon, sentence = _LINES[trust.word]
-    return css, str(sentence)
-
-
 def explain(warning: Finding) -> str:
     """What a finding means for the reader, and how many more there are of its kind."""
     values = {"subject": _quoted(warning.subject), "other": _quoted(warning.other), "count": warning.count}
@@ -181,10 +175,9 @@ def _signature(told: Signature) -> str:
 def _quoted(text: str) -> str:
     """A stranger's word inside a sentence of ours: bounded, visible, its direction its own (FSI ... PDI). Names of hosts in
     Unicode, unless that could pass for another one."""
-    clean = "".join(c if unicodedata.category(c)[0] != "C" else " " for c in text)
+    clean = clean_name(text)
     if "xn--" in clean:
         local, at, domain = clean.rpartition("@")
         clean = f"{local}{at}{idn.to_display(domain)}"
-    clean = " ".join(clean.split())
     short = clean if len(clean) <= MAX_QUOTED else f"{clean[: MAX_QUOTED - 1]}…"
     return f"\u2068{short}\u2069" if short else ""

@@ -20,7 +20,6 @@ from webmail.web import composer, reminders
 from webmail.web.access import requires
 from webmail.web.beginnings import (
     from_link,
-    limit,
     pass_on,
     reply_to,
     sender,
@@ -152,7 +151,7 @@ def _write(keys: MailboxKeys, posted: Posted, *, with_files: bool = True) -> dra
         return draft
     removed = [int(item) for item in request.form.getlist("remove") if item.isascii() and item.isdigit()]
     drafts.detach(keys, draft.message_id, [number for number in removed if number <= 100])
-    drafts.attach(keys, draft.message_id, posted.uploads, limit())
+    drafts.attach(keys, draft.message_id, posted.uploads, submitting.most_bytes())
     take(keys, draft.message_id, request.form.getlist("take")[:50])
     return drafts.load(keys, draft.message_id)
 
@@ -181,7 +180,7 @@ def _send(posted: Posted) -> BaseResponse:
                     draft.revision,
                     account_id=g.viewer.account_id,
                     author=sender(keys, draft.fields.identity).author,
-                    limit=limit(),
+                    limit=submitting.most_bytes(),
                     undo=undo_seconds(),
                     at=at,
                 )
@@ -322,7 +321,7 @@ def _attached_too(keys: MailboxKeys, message_id: int, posted: Posted) -> bool:
     """Give the copy the files of the draft it parted from, and those that came with it. False when they may not leave."""
     before = drafts.files(keys, posted.draft_id) if posted.draft_id is not None else []
     try:
-        drafts.attach(keys, message_id, [*before, *posted.uploads], limit())
+        drafts.attach(keys, message_id, [*before, *posted.uploads], submitting.most_bytes())
     except Refused:
         return False
     return True

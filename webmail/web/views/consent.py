@@ -14,7 +14,7 @@ from webmail.mail.unsubscribe import Offer
 from webmail.sending import drafts, submitting
 from webmail.web import pictures
 from webmail.web.access import requires
-from webmail.web.beginnings import author, limit
+from webmail.web.beginnings import author
 from webmail.web.viewing import Undo, leave, own_message
 from webmail.web.views.mail import blueprint
 
@@ -83,7 +83,7 @@ def _by_mail(keys: MailboxKeys, message: int, offer: Offer) -> None:
         draft.revision,
         account_id=g.viewer.account_id,
         author=author(),
-        limit=limit(),
+        limit=submitting.most_bytes(),
     )
     unsubscribing.mailed(keys, message)
 

@@ -9,14 +9,13 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from webmail.errors import NotFound
 from webmail.mail import folders, identities
-from webmail.mail.identities import Identity, IdentityError
+from webmail.mail.identities import NEW, Identity, IdentityError
 from webmail.web.access import requires
 from webmail.web.htmx import render
 from webmail.web.viewing import leave, left, own_mail, page
 
 blueprint = Blueprint("identities", __name__)
 
-NEW = -1
 Typed = Mapping[str, str]
 
 

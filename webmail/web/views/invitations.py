@@ -3,15 +3,14 @@
 from flask import abort, g, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from webmail.errors import NotFound, Refused
-from webmail.mail import folders, reading
+from webmail.errors import Refused
 from webmail.sending import invitations
 from webmail.sending.composing import CompositionError
 from webmail.web import invites
 from webmail.web.access import requires
 from webmail.web.beginnings import author
-from webmail.web.viewing import leave, own_mail
-from webmail.web.views.mail import blueprint, line_in
+from webmail.web.viewing import leave, own_message
+from webmail.web.views.mail import blueprint
 from webmail.web.words import gettext as _
 
 __all__ = ["blueprint"]
@@ -25,11 +24,7 @@ def answer_invitation(folder: str, message: int) -> BaseResponse:
     if word not in invitations.ANSWERS:
         abort(400)
     who = author()
-    with own_mail() as keys:
-        line_in(keys, message, folders.by_slug(folder))
-        found = invitations.open_one(keys, message, reading.load(keys, message), who[1])
-        if found is None:
-            raise NotFound("invitation")
+    with own_message(folder, message) as (keys, _line):
         try:
             invitations.answer(
                 keys,
@@ -37,8 +32,7 @@ def answer_invitation(folder: str, message: int) -> BaseResponse:
                 word,
                 account_id=g.viewer.account_id,
                 author=who,
-                subject=invites.answer_subject(word, found.invitation),
-                text=invites.answer_text(word, found.invitation, who[0] or who[1]),
+                words=lambda invitation: invites.answer_words(word, invitation, who[0] or who[1]),
             )
         except CompositionError:
             raise Refused(_("This invitation cannot be answered by mail.")) from None

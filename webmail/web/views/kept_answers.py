@@ -21,14 +21,6 @@ __all__ = ["blueprint"]
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A kept answer in the list."""
-
-    ident: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
 class Shown:
     """The form of one answer; `ident` is empty for a new one."""
 
@@ -83,7 +75,7 @@ def _shown(answer: Answer) -> Shown:
 def _page(shown: Shown, code: int = 200) -> BaseResponse:
     with own_mail() as keys:
         counts = folders.counts(keys.mailbox_id)
-        lines = [Line(show_id(one.answer_id), one.name) for one in answers_kept.names(keys)]
+        lines = answers_kept.names(keys)
     context = page(
         _("Templates"), counts=counts, notice=left(), lines=lines, answer=shown, reminds=wants_reminders()
     )
@@ -94,14 +86,16 @@ def _page(shown: Shown, code: int = 200) -> BaseResponse:
 
 def _refusal(code: str) -> tuple[str, str]:
     """The field that is wrong, and why."""
-    most = answers_kept
     return {
         "no-name": ("name", _("Give it a name that you will know it by.")),
-        "long-name": ("name", _("Use at most %(count)s characters.", count=most.MAX_NAME)),
+        "long-name": ("name", _("Use at most %(count)s characters.", count=answers_kept.MAX_NAME)),
         "no-words": ("words", _("There is nothing to keep yet.")),
-        "long-words": ("words", _("Use at most %(count)s characters.", count=most.MAX_WORDS)),
+        "long-words": ("words", _("Use at most %(count)s characters.", count=answers_kept.MAX_WORDS)),
         "full": (
             "name",
-            _("There are %(count)s already: remove one that you no longer need.", count=most.MAX_ANSWERS),
+            _(
+                "There are %(count)s already: remove one that you no longer need.",
+                count=answers_kept.MAX_ANSWERS,
+            ),
         ),
     }[code]

@@ -7,7 +7,6 @@ from typing import Any
 from flask import Blueprint, Response, g, make_response, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from webmail.errors import NotFound
 from webmail.keys import MailboxKeys
 from webmail.mail import conversations, folders, messages, search
 from webmail.mail.folders import Kind
@@ -125,13 +124,6 @@ def _fresh(response: Response, etag: str) -> Response:
     response.set_etag(etag, weak=True)
     response.headers["Cache-Control"] = "private, no-cache"
     return response
-
-
-def line_in(keys: MailboxKeys, message_id: int, kind: Kind) -> messages.Line:
-    line = messages.line(keys, message_id)
-    if line.folder != kind:
-        raise NotFound("message")
-    return line
 
 
 # --- search --------------------------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from math import ceil
-from typing import Any
 
 from flask import Blueprint, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
@@ -32,11 +31,7 @@ def index() -> BaseResponse:
     notice = left()
     if request.args.get("sent"):
         notice = _just_sent(read_id(request.args["sent"]), lines)
-    context: dict[str, Any] = {
-        "lines": lines,
-        "refs": {line.message_id: show_id(line.message_id) for line in lines},
-    }
-    return render("outbox/index.html", None, **page(_("Outbox"), counts=counts, notice=notice, **context))
+    return render("outbox/index.html", None, **page(_("Outbox"), counts=counts, notice=notice, lines=lines))
 
 
 def _just_sent(message_id: int, lines: Sequence[Waiting]) -> Notice:

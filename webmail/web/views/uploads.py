@@ -6,9 +6,9 @@ from werkzeug.wrappers import Response as BaseResponse
 from webmail.db import read_id, show_id
 from webmail.errors import Refused
 from webmail.sending import drafts, uploading
+from webmail.sending.submitting import most_bytes
 from webmail.sending.uploading import Reached, Told
 from webmail.web.access import requires
-from webmail.web.beginnings import limit
 from webmail.web.composer import blueprint
 from webmail.web.viewing import own_mail
 
@@ -34,7 +34,7 @@ def upload() -> BaseResponse:
     piece = request.files["piece"].read() if "piece" in request.files else b""
     try:
         with own_mail() as keys:
-            reached = uploading.take(keys, draft_id, told, offset, piece, limit())
+            reached = uploading.take(keys, draft_id, told, offset, piece, most_bytes())
             draft = drafts.load(keys, draft_id)
     except Refused as refusal:
         response = jsonify(problem=str(refusal))
