@@ -10,8 +10,8 @@ from webmail.web import shortcuts
 from webmail.web.views.settings import CHOICES
 
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
-PAGES = ("/settings", "/settings/keyboard", "/settings/senders", "/help/keyboard")
-FORMS = ("/settings", "/settings/keyboard", "/settings/senders")
+PAGES = ("/settings", "/settings/keyboard", "/settings/senders", "/settings/time", "/help/keyboard")
+FORMS = ("/settings", "/settings/keyboard", "/settings/senders", "/settings/time")
 
 
 @pytest.fixture
@@ -306,3 +306,44 @@ def test_help_names_every_action_and_its_key(client):
 def test_help_is_linked_from_settings_and_from_keys(client):
     for path in ("/settings", "/settings/keyboard"):
         assert 'href="/help/keyboard"' in client.get(path).text
+
+
+# --- times ----------------------------------------------------------------------------------------------------------------
+
+
+def shown_times(page):
+    return re.findall(r'<time datetime="([^"]+)">([^<]+)</time>', page.text)
+
+
+def test_times_are_shown_by_the_clock_that_was_chosen_and_else_by_the_browsers(
+    client, post, deliver, ann, letter
+):
+    deliver(ann, letter())
+    [(moment, in_utc)] = shown_times(client.get("/mail/inbox"))
+    clocks = {in_utc}
+    client.set_cookie("tz", "Asia/Kathmandu", domain="mail.localhost")
+    [(same, there)] = shown_times(client.get("/mail/inbox"))
+    clocks.add(there)
+    assert post("/settings/time", zone="America/St_Johns").text.count("Settings saved.") == 1
+    [(again, chosen)] = shown_times(client.get("/mail/inbox"))
+    clocks.add(chosen)
+    assert moment == same == again
+    assert len(clocks) == 3
+    assert is_chosen(client.get("/settings/time"), "America/St_Johns")
+    post("/settings/time", zone="")
+    assert shown_times(client.get("/mail/inbox")) == [(moment, there)]
+
+
+@pytest.mark.parametrize("zone", ["Mars/Olympus", "../etc/passwd", "Europe", "posix/Europe/Berlin"])
+def test_a_zone_that_is_none_is_refused_and_a_cookie_that_is_none_is_passed_over(client, post, zone):
+    page = post("/settings/time", zone=zone)
+    assert page.status_code == 422
+    assert "nothing was saved" in error_of(page, "zone")
+    client.set_cookie("tz", zone, domain="mail.localhost")
+    assert "by the clocks of UTC" in client.get("/settings/time").text
+
+
+def test_a_list_that_was_kept_by_the_browser_is_not_shown_by_another_clock(client, post):
+    etag = client.get("/mail/inbox").headers["ETag"]
+    post("/settings/time", zone="Asia/Tokyo")
+    assert client.get("/mail/inbox", headers={"If-None-Match": etag}).status_code == 200

@@ -105,7 +105,7 @@ _CHOICES = {
     "reminders": ("on", "off"),
     "undo": ("0", "5", "10", "20", "30"),
 }
-_STORED = ("links", "conversations", "pictures", "reminders", "undo")
+_STORED = ("links", "conversations", "pictures", "reminders", "undo", "zone")
 """Choices that are kept together in one column."""
 
 

@@ -22,6 +22,8 @@ class Preferences:
     """"on": what may have been forgotten is said before a message leaves; "off": it leaves at once."""
     undo: int | None = None
     """Seconds that a message waits after Send, so that it can be undone; None is what this installation does."""
+    zone: str = ""
+    """Whose clocks times are shown by (IANA name); "" for what the browser says."""
     keys: tuple[tuple[str, str], ...] = ()
     """Keyboard shortcuts, action to key; empty where they are off."""
 

@@ -26,7 +26,7 @@ from webmail.identity.clerk.states import Session
 from webmail.identity.shared import InProcessStore
 from webmail.identity.viewer import Denied, Viewer
 from webmail.keys import MasterKeys
-from webmail.web import assets, auth, filters, htmx, security
+from webmail.web import assets, auth, filters, htmx, security, zones
 from webmail.web.gate import Hooks
 from webmail.web.htmx import is_fragment
 from webmail.web.viewing import page
@@ -83,7 +83,7 @@ def build(settings: Settings) -> Flask:
     if settings.redis_url:
         jobs.bell.connect(settings.redis_url)
     app.config["BABEL_DEFAULT_LOCALE"] = "en_GB"
-    Babel(app)
+    Babel(app, timezone_selector=zones.current)
     htmx.init_app(app)
     filters.init_app(app)
     clerk = _guard(app, settings)

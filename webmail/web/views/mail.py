@@ -11,7 +11,7 @@ from webmail.keys import MailboxKeys
 from webmail.mail import conversations, folders, messages, search
 from webmail.mail.folders import Kind
 from webmail.sending import outbox
-from webmail.web import listing
+from webmail.web import listing, zones
 from webmail.web.access import requires
 from webmail.web.htmx import is_fragment, render
 from webmail.web.viewing import (
@@ -110,6 +110,7 @@ def _etag(counter: int, fragment: bool, *view: str) -> str:
     parts = (
         counter,
         listing.today(),
+        zones.current(),
         viewer.preferences,
         _rows(),
         viewer.session_id,

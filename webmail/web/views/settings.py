@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from webmail.db import transaction
 from webmail.identity import accounts as people
 from webmail.mail import correspondents, folders
-from webmail.web import shortcuts
+from webmail.web import shortcuts, zones
 from webmail.web.access import requires
 from webmail.web.htmx import render
 from webmail.web.leaving import undo_seconds
@@ -150,6 +150,7 @@ def _index(chosen: Mapping[str, str], errors: Mapping[str, str]) -> BaseResponse
         switch=KEYBOARD,
         chosen=chosen,
         errors=errors,
+        zone=zones.current(),
     )
 
 
@@ -213,6 +214,42 @@ def _refusal(problem: shortcuts.Problem) -> str:
         "long": _("Use one key, or g and one more, such as g i."),
     }
     return words[problem.code]
+
+
+# --- times ---------------------------------------------------------------------------------------------------------------
+
+
+@blueprint.get("/settings/time", endpoint="time")
+@requires("mail")
+def time_page() -> BaseResponse:
+    """By whose clocks times are shown."""
+    return _time(g.viewer.preferences.zone, "")
+
+
+@blueprint.post("/settings/time", endpoint="save_time")
+@requires("mail")
+def save_time() -> BaseResponse:
+    """Keep a time zone, or go by what the browser says."""
+    zone = request.form.get("zone", "")
+    if zone and zone not in zones.names():
+        return _time(zone, _("There is no such choice. Choose one of these; nothing was saved yet."))
+    with transaction():
+        people.prefer(g.viewer.account_id, {"zone": zone})
+    leave(word="settings")
+    return redirect(url_for("settings.time"), 303)
+
+
+def _time(chosen: str, error: str) -> BaseResponse:
+    return _show(
+        "settings/time.html",
+        _("Time zone"),
+        422 if error else 200,
+        chosen=chosen,
+        error=error,
+        regions=zones.by_region(),
+        said=zones.said(),
+        zone=zones.current(),
+    )
 
 
 # --- senders -------------------------------------------------------------------------------------------------------------
