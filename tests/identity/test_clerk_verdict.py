@@ -18,7 +18,11 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
+from webmail.identity.clerk.authenticate import Clerk
+from webmail.identity.clerk.backend import ClientHints
+from webmail.identity.clerk.cookies import HANDSHAKE, NONCE
 from webmail.identity.clerk.facts import RequestClass, facts_of
+from webmail.identity.clerk.jwks import GivenKeys
 from webmail.identity.clerk.keys import Keyring
 from webmail.identity.clerk.settings import ClerkSettings
 from webmail.identity.clerk.states import (
@@ -31,7 +35,7 @@ from webmail.identity.clerk.states import (
     State,
     Verdict,
 )
-from webmail.identity.clerk.verdict import after_nonce, after_refresh, decide, refuse
+from webmail.identity.clerk.verdict import after_nonce, after_refresh, decide, refuse, resync, unanswered
 
 NOW = 1_790_000_000.0
 SUFFIX = "naoXFJnI"
@@ -732,6 +736,71 @@ def test_a_forged_token_causes_neither_a_call_nor_a_redirect(forged, which, uat,
     assert verdict.location is None
     assert verdict.session is None
     assert verdict.state in (State.INVALID, State.SIGNED_OUT)
+
+
+class Deaf:
+    """Clerk's side, which no forgery may ever reach."""
+
+    def __getattr__(self, name):
+        raise AssertionError(f"{name} was asked for")
+
+
+@QUICK
+@given(
+    requests(tokens(key=FOREIGN)),
+    st.sampled_from([LIVE, DEV]),
+    tokens(key=FOREIGN),
+    st.sampled_from([0, 1]),
+)
+def test_no_forgery_ever_reaches_clerk_or_signs_in(asked, config, forged, which):
+    """The whole of it, with everything outside played by an object that breaks when it is touched."""
+    end = f"_{config.key.suffix}" if which else ""
+    genuine = {HANDSHAKE, NONCE}
+    cookies = [(name, value) for name, value in asked.cookies if name not in genuine]
+    cookies += [
+        (f"__session{end}", forged),
+        (f"__refresh_{config.key.suffix}", "rt"),
+        ("__clerk_db_jwt", "b"),
+    ]
+    sent = replace(asked, cookies=tuple(cookies), target="/inbox")
+    clerk = Clerk(config, Deaf(), GivenKeys(config), Deaf(), clock=lambda: NOW, reach=Deaf())
+    verdict = clerk.settle(sent, ClientHints()) if not decide(sent, config, RING, NOW).location else None
+    assert verdict is None or verdict.session is None
+    if (
+        verdict is None
+    ):  # sent round because of a cookie that says so and proves nothing, not because of the token
+        assert decide(sent, config, RING, NOW).reason in (
+            "client-uat-but-no-session-token",
+            "session-cookies-conflict",
+        )
+
+
+@QUICK
+@given(requests(tokens()), st.sampled_from([LIVE, DEV]), TEXT | st.just("/mail?p=2"))
+def test_asking_anew_leads_to_clerk_and_waiting_leads_nowhere(asked, config, target):
+    again = resync(asked, config, safe_path(target), NOW)
+    assert again.session is None
+    if again.location:
+        assert again.location.startswith("https://clerk.example.com/v1/client/handshake?")
+    for verdict in (again, decide(asked, config, RING, NOW)):
+        if verdict.session is None:
+            waiting = unanswered(verdict)
+            assert (waiting.state, waiting.location, waiting.session) == (State.UNDECIDED, None, None)
+            assert not sets(waiting, "__clerk_redirect_count")
+
+
+def safe_path(target):
+    return "/" + target.lstrip("/")
+
+
+def test_row_62_a_refresh_that_brings_a_token_of_a_new_key_is_worth_a_question():
+    asked, new = facts(*REFRESHING), Refreshed((f"__session_{SUFFIX}={token(key=FOREIGN)}",))
+    old = Keyring((("ins_1", KEY.public_key()),), learnable=True)
+    needs = decide(asked, LIVE, old, NOW).needs
+    verdict = after_refresh(asked, LIVE, old, NOW, needs, new)
+    assert verdict.needs == NeedsKeys()
+    known = Keyring((("ins_1", FOREIGN.public_key()),))
+    assert signed_in(after_refresh(asked, LIVE, known, NOW, needs, new), state=State.REFRESHED)
 
 
 def test_a_warm_token_costs_little():

@@ -308,6 +308,9 @@ class Client(Browser):
     origin: str = ""
     clerk_url: str = ""
     met: set[str] = field(default_factory=set)
+    headers: dict[str, str] = field(default_factory=dict)
+    latency: float = 0.0
+    """Seconds that each request takes longer."""
 
     def get(self, url: str) -> Page:
         """A page, redirects followed."""
@@ -343,6 +346,8 @@ class Client(Browser):
             self.met.add(host)
             cookies = "; ".join(f"{name}={value}" for name, value in self.cookies(host).items())
             headers = {"Accept": "text/html", "Cookie": cookies} | ({"Content-Type": kind} if body else {})
+            headers |= self.headers
+            time.sleep(self.latency)
             answer = send(urlsplit(url).port or 80, method, url, headers, body)
             self.take(host, answer.headers.get_all("Set-Cookie") or [])
             if answer.status not in (301, 302, 303, 307):
@@ -379,6 +384,12 @@ def sign_in(service: Service) -> Callable[..., Client]:
         return client
 
     return come
+
+
+@pytest.fixture(scope="session")
+def new_client() -> type[Client]:
+    """A client that has not been anywhere."""
+    return Client
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ from jinja2 import ChoiceLoader, DictLoader, FileSystemLoader, StrictUndefined
 
 import webmail.web.auth as auth
 from webmail.identity.clerk.authenticate import Clerk
-from webmail.identity.clerk.backend import BackendClient
+from webmail.identity.clerk.backend import BackendClient, ClientHints
 from webmail.identity.clerk.facts import facts_of
 from webmail.identity.clerk.jwks import FetchedKeys, GivenKeys
 from webmail.identity.clerk.refresh import Refresher
@@ -34,6 +34,7 @@ from webmail.identity.clerk.transport import BackendRefused, BackendUnavailable
 from webmail.identity.shared import InProcessStore
 from webmail.identity.viewer import Denied, Viewer
 from webmail.web.access import ROLES, declared_access, requires
+from webmail.web.gate import Once
 from webmail.web.next_page import path_of, safe_next
 
 ORIGIN = "https://mail.example.com"
@@ -267,6 +268,25 @@ def test_renewed_cookies_are_on_error_pages_too(world):
     assert "__session" in set_names(response)
 
 
+def test_row_23_a_refresh_that_took_long_brings_a_token_that_is_younger_than_the_request(world):
+    now = [time.time()]
+
+    class Slow(FakeBackend):
+        def refresh_session(self, *args, **more):
+            now[0] += 5.9  # more than clocks may differ by, and less than a call may take
+            return (f"__session={sign(claims_at(now[0]))}; Path=/",)
+
+    def claims_at(moment):
+        base = {"sub": "user_1", "sid": "sess_1", "iss": "https://clerk.example.com", "azp": ORIGIN}
+        return base | {"iat": int(moment), "exp": int(moment) + 60, "fva": [0, -1]}
+
+    slow = Slow()
+    refresher = Refresher(slow.refresh_session, InProcessStore())
+    clerk = Clerk(SETTINGS, slow, GivenKeys(SETTINGS), refresher, clock=lambda: now[0])
+    verdict = clerk.settle(auth_facts(DOC, refreshable()), ClientHints())
+    assert (verdict.state.value, verdict.reason) == ("S3", "signed-in")
+
+
 def test_row_27_parallel_requests_refresh_once(world):
     world.backend.slow = 0.05
     cookie, start = refreshable(), threading.Barrier(10)
@@ -362,7 +382,8 @@ def test_rows_6_and_16_a_stale_form_keeps_what_was_typed(world):
         assert "hunter2" not in page
         assert "old" not in re.findall(r'name="csrf_token" value="([^"]*)"', page)
         confirm = re.search(r'<a href="([^"]+)" target="_blank" rel="noopener"', page)[1]
-        assert confirm == "/auth/resync?next=/auth/done"
+        way = "sign-in" if cookie == "" else "resync"
+        assert confirm == f"/auth/{way}?next=/auth/done"
     assert world.done == []
 
 
@@ -451,11 +472,22 @@ def test_rows_38_and_39_coming_back_with_a_nonce(world):
     assert set(set_names(response)) == {"__clerk_handshake_nonce", "__clerk_handshake"}
 
 
+def test_a_stranger_with_many_nonces_makes_few_calls_and_nobody_else_waits(world):
+    """Only Clerk knows whether a nonce is one: whoever makes them up must not use up what Clerk allows us."""
+    statuses = [world.ask(f"__clerk_handshake_nonce=n{n}").status_code for n in range(60)]
+    calls = len(world.backend.calls)
+    assert calls <= 25
+    assert statuses[-1] == 503
+    elsewhere = world.ask("__clerk_handshake_nonce=abc", environ_base={"REMOTE_ADDR": "192.0.2.7"})
+    assert elsewhere.text == "mail of user_1"
+    assert world.ask(refreshable()).status_code == 200
+
+
 def test_row_40_a_loop_ends_in_a_page(world):
     response = world.ask(cookies(__clerk_redirect_count="3"))
     assert response.status_code == 503
     assert "Location" not in response.headers
-    assert 'href="/mail"' in response.text
+    assert 'href="/auth/resync?next=/mail"' in response.text, "asking anew is what may help"
     assert 'action="/auth/sign-out"' in response.text
 
 
@@ -665,12 +697,139 @@ def test_public_endpoints_do_not_look_at_cookies(world):
 # --- the blueprint ---
 
 
-def test_resync_and_done(world):
-    assert world.ask(valid(), path="/auth/resync?next=/auth/done").headers["Location"] == "/auth/done"
-    assert handshake_of(world.ask(expired(), path="/auth/resync?next=/auth/done"))
-    assert (
-        world.ask(path="/auth/resync?next=/auth/done").headers["Location"] == "/auth/sign-in?next=/auth/done"
+@pytest.mark.parametrize("cookie", [valid, expired, refreshable, lambda: "", lambda: valid(sts="pending")])
+def test_resync_asks_clerk_whatever_the_cookies_say(world, cookie):
+    response = world.ask(cookie(), path="/auth/resync?next=/mail?p%3D2")
+    asked = handshake_of(response)
+    assert asked["redirect_url"] == f"{ORIGIN}/mail?p=2", "straight to where it leads, not here once more"
+    assert asked["__clerk_hs_reason"] == "resync"
+    assert response.headers.getlist("Set-Cookie")[-1].startswith("__clerk_redirect_count=1;")
+
+
+def test_resync_leads_to_pages_of_ours_alone_and_ends(world):
+    for target in ("//evil.example", "/auth/resync", "https://evil.example", ""):
+        asked = handshake_of(world.ask(valid(), path=f"/auth/resync?next={target}"))
+        assert asked["redirect_url"] == f"{ORIGIN}/"
+    looping = world.ask(f"{valid()}; __clerk_redirect_count=3", path="/auth/resync?next=/mail")
+    assert looping.status_code == 503
+    assert "Location" not in looping.headers
+    for headers in (POLL, BOOSTED):
+        boosted = world.ask(valid(), path="/auth/resync?next=/mail", headers=headers)
+        assert boosted.headers["HX-Redirect"] == "/auth/resync?next=/mail"
+    assert world.ask(valid(), path="/auth/resync", headers=IMAGE).status_code == 401
+
+
+def test_resync_hands_out_what_was_renewed_on_the_way(world):
+    response = world.ask(refreshable(), path="/auth/resync?next=/mail")
+    assert {"__session", f"__refresh_{SUFFIX}"} <= set(set_names(response)), "a refresh token may be spent"
+
+
+class Silent:
+    """Clerk's pages, which nobody answers."""
+
+    def __init__(self, known=True):
+        self.known, self.looks, self.wonders = known, 0, 0
+
+    def down(self):
+        return self.known
+
+    def look(self):
+        self.looks += 1
+        return False
+
+    def wonder(self):
+        self.wonders += 1
+
+
+def silent(known=True):
+    world = World()
+    reach = Silent(known)
+    world.gate = replace(world.gate, clerk=replace(world.gate.clerk, reach=reach))
+    world.app.extensions["auth"] = world.gate
+    world.app.before_request_funcs[None] = [lambda: world.gate.before(world.app)]
+    return world, reach
+
+
+def test_row_23_in_an_outage_nobody_is_sent_to_where_nobody_is():
+    world, reach = silent(known=False)
+    world.backend.fails = BackendUnavailable("timeout")
+    page = world.ask(refreshable(), path="/mail?p=2")
+    assert (page.status_code, page.headers["Retry-After"]) == (503, "5")
+    assert "does not answer" in page.text
+    assert 'href="/mail?p=2"' in page.text
+    assert set_names(page) == [], "cookies as they were: the session is good again with Clerk"
+    assert reach.looks == 1
+    form = world.ask(refreshable(), method="POST", headers=FORM, data={"subject": "kept words"})
+    assert form.status_code == 503
+    assert "kept words" in form.text
+    assert "Nobody has signed you out" in form.text
+    for headers in (POLL, BOOSTED):
+        partial = world.ask(refreshable(), headers=headers)
+        assert partial.status_code == 503
+        assert not {"HX-Redirect", "HX-Trigger", "HX-Refresh"} & set(partial.headers.keys())
+    assert world.ask(refreshable(), headers=STREAM).status_code == 503
+    assert world.done == []
+
+
+def test_in_an_outage_valid_tokens_go_on_and_nobody_new_gets_in():
+    world, reach = silent()
+    assert world.ask(valid()).status_code == 200
+    assert world.ask(valid(), method="POST", headers=FORM, data={"a": "b"}).status_code == 200
+    for path, cookie in (
+        ("/mail", cookies()),
+        ("/auth/sign-in?next=/mail", ""),
+        ("/auth/tasks?next=/mail", ""),
+        ("/auth/resync?next=/mail", valid()),
+        ("/auth/resync?next=/mail", ""),
+    ):
+        page = world.ask(cookie, path=path)
+        assert page.status_code == 503, path
+        assert "does not answer" in page.text
+        assert "Your mail is safe" in page.text
+        assert "__clerk_redirect_count" not in set_names(page), "waiting is no lap"
+    anyway = re.search(
+        r'href="(/auth/sign-in[^"]*anyway[^"]*)"', world.ask(path="/auth/sign-in?next=/mail").text
     )
+    onwards = world.ask(path=html.unescape(anyway[1]))
+    assert onwards.headers["Location"].startswith("https://accounts.example.com/sign-in?")
+    assert reach.looks == 0, "nobody waits for that"
+
+
+def test_a_forged_token_makes_nobody_look():
+    world, reach = silent(known=False)
+    world.backend.fails = BackendUnavailable("timeout")
+    forged = cookies(token(120, key=FOREIGN), **{f"__refresh_{SUFFIX}": "rt"})
+    for headers in (DOC, POLL, STREAM, IMAGE):
+        world.ask(forged, headers=headers)
+        world.ask(headers=headers)
+    world.ask(forged, method="POST", headers=FORM)
+    assert (reach.looks, reach.wonders, world.backend.calls) == (0, 0, [])
+
+
+def test_P16_an_impersonator_who_asks_on_is_written_down_once_and_again_later(world):
+    acting = valid(act={"sub": "user_staff", "iss": "https://dashboard.clerk.com"})
+    for _ in range(20):
+        assert world.ask(acting, headers=POLL).status_code == 403
+    assert len(world.audited) == 1
+    world.ask(valid(act={"sub": "user_other"}))
+    assert len(world.audited) == 2
+    now, told = [0.0], []
+    once = Once(lambda event, ids: told.append(event), clock=lambda: now[0])
+    for seconds in (0.0, 599.0, 600.0, 601.0, 1300.0):
+        now[0] = seconds
+        once("x", {"a": "b"})
+    assert told == ["x"] * 3
+
+    def fails(event, ids):
+        raise OSError
+
+    failing = Once(fails)
+    for _ in range(2):
+        with pytest.raises(OSError):
+            failing("x", {})
+
+
+def test_done(world):
     assert "Close this tab" in world.ask(valid(), path="/auth/done").text
     assert world.ask(path="/auth/done").headers["Location"] == "/auth/sign-in?next=/auth/done"
     boosted = world.ask(path="/auth/sign-in?next=/mail", headers=BOOSTED)

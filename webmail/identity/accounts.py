@@ -7,28 +7,48 @@ from typing import Any
 from sqlalchemy import cast, func, text, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
-from webmail import audit
 from webmail.db import db, new_id, rows
-from webmail.errors import Refused
-from webmail.identity.models import Account, AccountRole, SessionDenial
-from webmail.identity.viewer import Denied, Preferences, Viewer
+from webmail.errors import NotFound, Refused
+from webmail.identity.models import Account, SessionDenial
+from webmail.identity.viewer import Denied, Membership, Preferences, Viewer
 
 Rows = list[tuple[Any, ...]]
-ROLES = ("support", "support_lead", "reviewer", "admin", "auditor")
+NO_SIGN_IN = "no-sign-in"
+"""Why somebody is denied whose sign-in the staff has suspended (P19): his notices stay open to him, and his appeals."""
 
 
 def viewer(
-    user_id: str, session_id: str, factor_ages: tuple[int, ...], *, ask: Callable[..., Rows] = rows
+    user_id: str,
+    session_id: str,
+    factor_ages: tuple[int, ...],
+    *,
+    mailbox_id: int | None = None,
+    ask: Callable[..., Rows] = rows,
 ) -> Viewer | Denied | None:
     """Who is behind a verified session: one query. None when Clerk knows this person and we have not met them.
 
-    `ask` is `db.glance` where no transaction is open."""
+    `mailbox_id`: the mailbox that the request names; without one it is about the person's home. `ask` is `db.glance` where no
+    transaction is open. Raises NotFound for a mailbox that the person does not belong to.
+    """
     found = ask(_VIEWER, {"user": user_id, "session": session_id})
     if not found:
         return None
-    account_id, name, contact, status, *chosen, mailbox_id, local, domain, roles, denied = found[0]
+    account_id, name, contact, status, *chosen, home_id, news, told, may_sign_in, banner, roles, denied = (
+        found[0][:-4]
+    )
     if denied or status != "active":
         return Denied("denied" if denied else status)
+    if not may_sign_in:
+        return Denied(NO_SIGN_IN, account_id)
+    mine = tuple(
+        Membership(number, role, f"{local}@{domain}" if local else "")
+        for number, role, local, domain in (row[-4:] for row in found)
+        if number is not None
+    )
+    asked = home_id if mailbox_id is None else mailbox_id
+    here = next((one for one in mine if one.mailbox_id == asked), None)
+    if here is None and mailbox_id is not None:
+        raise NotFound("mailbox")
     return Viewer(
         account_id=account_id,
         user_id=user_id,
@@ -36,25 +56,39 @@ def viewer(
         name=name,
         contact=contact,
         roles=frozenset(roles),
-        mailbox_id=mailbox_id,
-        address=f"{local}@{domain}" if local else None,
+        mailbox_id=here.mailbox_id if here else None,
+        address=(here.address or None) if here else None,
         status=status,
         fva=factor_ages,
         preferences=_preferences(*chosen),
+        role=here.role if here else None,
+        memberships=mine,
+        home_id=home_id,
+        news=news,
+        told=told,
+        banner=banner or "",
     )
 
 
+# A row for each mailbox of the person: few, for their number has a limit.
 _VIEWER = """
     SELECT a.account_id, a.name, a.contact_email, a.status, a.rows_preference, a.density_preference, a.reading_preference,
-           a.preferences, m.mailbox_id, ad.local_part, d.name AS domain,
+           a.preferences, a.home_mailbox_id,
+           (SELECT count(*) FROM member_invitation i WHERE i.account_id = a.account_id AND i.expires_at > now())
+               + (SELECT count(*) FROM member_notice n WHERE n.account_id = a.account_id) AS news,
+           (SELECT count(*) FROM staff_notice t
+             WHERE t.account_id = a.account_id AND t.seen_at IS NULL AND t.due_at <= now()) AS told,
+           a.may_sign_in, (SELECT value #>> '{}' FROM setting WHERE name = 'service.banner') AS banner,
            ARRAY(SELECT role FROM account_role r WHERE r.account_id = a.account_id) AS roles,
-           EXISTS (SELECT 1 FROM session_denial s WHERE s.subject IN (%(user)s, %(session)s) AND s.until > now()) AS denied
+           EXISTS (SELECT 1 FROM session_denial s WHERE s.subject IN (%(user)s, %(session)s) AND s.until > now())
+               OR a.clerk_state <> 'present' AS denied,
+           m.mailbox_id, m.role, ad.local_part, d.name AS domain
       FROM account a
       LEFT JOIN mailbox_member m ON m.account_id = a.account_id
       LEFT JOIN address ad ON ad.mailbox_id = m.mailbox_id AND ad.is_primary
       LEFT JOIN domain d ON d.domain_id = ad.domain_id
      WHERE a.clerk_user_id = %(user)s
-     ORDER BY m.since LIMIT 1"""
+     ORDER BY m.since, m.mailbox_id"""
 
 
 def _preferences(count: int, density: str, reading: str, more: Mapping[str, Any]) -> Preferences:
@@ -127,14 +161,3 @@ def prefer(account_id: int, choices: Mapping[str, str], keys: Mapping[str, str] 
         values["preferences"] = Account.preferences.op("||")(cast(more, JSONB))
     if values:
         db.session.execute(update(Account).where(Account.account_id == account_id).values(**values))
-
-
-def grant(account_id: int, role: str, *, by: int | None, actor: str) -> None:
-    """Give a person a staff role, once. Audited. Nobody grants to themselves: the database refuses it too."""
-    if role not in ROLES:
-        raise Refused(f"there is no role {role!r}")
-    statement = (
-        insert(AccountRole).values(account_id=account_id, role=role, granted_by=by).on_conflict_do_nothing()
-    )
-    if db.session.execute(statement.returning(AccountRole.role)).first():
-        audit.record("role.granted", actor, account=account_id, role=role)

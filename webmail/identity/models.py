@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import ForeignKey, SmallInteger, Text, text
+from sqlalchemy import Boolean, ForeignKey, SmallInteger, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -23,7 +23,15 @@ class Account(Base):
     rows_preference: Mapped[int] = mapped_column(SmallInteger, server_default="50")
     density_preference: Mapped[str] = mapped_column(Text, server_default="comfortable")
     preferences: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'"))
+    may_sign_in: Mapped[bool] = mapped_column(Boolean, server_default=text("true"))
+    may_send: Mapped[bool] = mapped_column(Boolean, server_default=text("true"))
+    send_day: Mapped[int | None]
+    """What the staff took from a person for a while (P19): see `governance.actions`. `send_day`: so many recipients a day."""
     clerk_updated_at: Mapped[BigId] = mapped_column(server_default="0")
+    clerk_state: Mapped[str] = mapped_column(Text, server_default="present")
+    """present, banned or deleted there: who is not present is let in no more, and the mail is untouched."""
+    home_mailbox_id: Mapped[BigId | None]
+    """What an address without a mailbox in it is about: chosen once, with the first mailbox."""
     created_at: Mapped[StampNow]
 
 

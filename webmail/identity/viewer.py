@@ -28,6 +28,25 @@ class Preferences:
     """Keyboard shortcuts, action to key; empty where they are off."""
 
 
+MEMBER_ROLES = ("reader", "writer", "owner")
+"""What members may do in a mailbox, each all of the one before: read and search; file, delete, write and send; decide who belongs
+to it."""
+
+
+def allows(role: str | None, needed: str) -> bool:
+    """Whether a member's role is at least the needed one; False for None."""
+    return role in MEMBER_ROLES and MEMBER_ROLES.index(role) >= MEMBER_ROLES.index(needed)
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """A mailbox that somebody belongs to."""
+
+    mailbox_id: int
+    role: str
+    address: str
+
+
 @dataclass(frozen=True, slots=True)
 class Viewer:
     """One signed-in person during one request."""
@@ -47,10 +66,31 @@ class Viewer:
     fva: tuple[int, ...]
     """Minutes since the first and second factor as of the token's issue; see `clerk.stepup`."""
     preferences: Preferences = Preferences()
+    role: str | None = None
+    """What the viewer may do in the mailbox of this request: one of MEMBER_ROLES; None without one."""
+    memberships: tuple[Membership, ...] = ()
+    """All mailboxes of this person, oldest membership first."""
+    home_id: int | None = None
+    """The mailbox that addresses without a mailbox in them are about."""
+    news: int = 0
+    """Invitations and notices about mailboxes that wait for this person."""
+    banner: str = ""
+    """What the operator says at the top of every page."""
+    told: int = 0
+    """Notices of the staff that this person has not read."""
+
+    @property
+    def may_write(self) -> bool:
+        """Whether this request may change anything in its mailbox."""
+        return allows(self.role, "writer")
 
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """Clerk knows this person and we do not let him in. `reason` is a short code for the log."""
+    """Clerk knows this person and we do not let him in. `reason` is a short code for the log.
+
+    `account_id`: whose notices and appeals are open to him all the same; 0 for nobody's.
+    """
 
     reason: str
+    account_id: int = 0

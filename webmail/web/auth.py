@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from flask import Flask
 
@@ -19,7 +20,7 @@ from webmail.identity.clerk.transport import BackendError
 from webmail.identity.shared import SharedStore
 from webmail.identity.viewer import Denied, Viewer
 from webmail.web.auth_views import blueprint
-from webmail.web.gate import Gate, Hooks, hashed
+from webmail.web.gate import Gate, Hooks, Once, hashed
 from webmail.web.next_page import safe_next
 
 __all__ = ["DENIED_SECONDS", "Gate", "Hooks", "default_hooks", "init_app", "safe_next", "stream_guard"]
@@ -42,7 +43,8 @@ def init_app(
     """Guard every route of `app`, and add the `auth` blueprint. Call it before whatever checks CSRF tokens, which are
     bound to a session. `hooks` and `clerk` are by default what `default_hooks` and `build_clerk` make of the rest."""
     clerk = clerk or build_clerk(settings, shared)
-    gate = Gate(clerk, hooks or default_hooks(shared, clerk.backend), load_viewer)
+    hooks = hooks or default_hooks(shared, clerk.backend)
+    gate = Gate(clerk, replace(hooks, audit=Once(hooks.audit)), load_viewer)
     app.extensions["auth"] = gate
     app.extensions.setdefault("origin", settings.origin)
     app.register_blueprint(blueprint)

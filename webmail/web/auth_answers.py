@@ -11,6 +11,7 @@ from typing import Any
 from flask import Response, jsonify, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
+from webmail.identity.accounts import NO_SIGN_IN
 from webmail.identity.clerk.cookies import count_cookie
 from webmail.identity.clerk.facts import RequestClass, RequestFacts
 from webmail.identity.clerk.handshake import clean_target
@@ -22,7 +23,7 @@ from webmail.identity.viewer import Preferences
 from webmail.web.next_page import DONE, path_of, safe_next
 from webmail.web.words import gettext as _
 
-NOT_KEPT = frozenset({"csrf_token", "password", "code"})
+NOT_KEPT = frozenset({"csrf_token", "password", "code", "confirm_password", "confirm_code"})
 """Fields that a page must not repeat: made anew, or secret."""
 LONG = 80
 RETRY_AFTER = "5"
@@ -85,6 +86,14 @@ def denied_page() -> Response:
     return page("auth/denied.html", 403, _("You cannot use this"))
 
 
+def unavailable_page(retry_url: str, anyway: str = "") -> Response:
+    """Clerk does not answer: nobody gets in now. `anyway` leads to its page all the same, for somebody on the way there."""
+    title = _("Signing in does not work just now") if anyway else _("We cannot check who you are")
+    response = page("auth/unavailable.html", 503, title, retry_url=retry_url, anyway=anyway)
+    response.headers["Retry-After"] = RETRY_AFTER
+    return response
+
+
 # --- by class ---
 
 
@@ -97,17 +106,14 @@ def _document(verdict: Verdict, facts: RequestFacts, settings: ClerkSettings) ->
             return _to_sign_in(verdict, here, settings)
         case State.PENDING:
             return _to_tasks(verdict, here, settings)
+        case State.DENIED if verdict.reason == NO_SIGN_IN:
+            return redirect(url_for("notices.suspended"), 303)
         case State.DENIED:
             return denied_page()
         case State.UNDECIDED if verdict.reason == "handshake-key-mismatch":
-            return page(
-                "auth/unavailable.html", 400, _("The keys do not match"), retry_url=here, mismatch=True
-            )
+            return page("auth/mismatch.html", 400, _("The keys do not match"), retry_url=here)
         case State.UNDECIDED:
-            title = _("We cannot check who you are")
-            response = page("auth/unavailable.html", 503, title, retry_url=here, mismatch=False)
-            response.headers["Retry-After"] = RETRY_AFTER
-            return response
+            return unavailable_page(here)
         case _:
             return _loop_page(here)
 
@@ -177,6 +183,8 @@ def _unsafe(verdict: Verdict, facts: RequestFacts, settings: ClerkSettings) -> B
             return kept_form(status, "pending", url_for("auth.tasks"), settings)
         case State.UNDECIDED:
             return kept_form(status, "unavailable", "", settings)
+        case State.SIGNED_OUT | State.INVALID:
+            return kept_form(status, "signed-out", url_for("auth.sign_in", next=DONE), settings)
         case _:
             return kept_form(status, "stale", url_for("auth.resync", next=DONE), settings)
 
@@ -202,7 +210,9 @@ def kept_form(status: int, outcome: str, confirm_url: str, settings: ClerkSettin
     own = _sent_by_ourselves(settings)
     if own and request.method == "POST":
         pairs = [(name, value) for name, value in request.form.items(multi=True) if name not in NOT_KEPT]
-        fields = [(name, value, len(value) > LONG or "\n" in value) for name, value in pairs]
+        fields = [
+            (name, value, name != "confirm" and (len(value) > LONG or "\n" in value)) for name, value in pairs
+        ]
         files = [upload.filename for upload in request.files.values() if upload.filename]
     titles = {
         "stale": _("Please confirm that it is you"),
@@ -210,6 +220,7 @@ def kept_form(status: int, outcome: str, confirm_url: str, settings: ClerkSettin
         "pending": _("One step is left before you can go on"),
         "unavailable": _("We cannot check who you are"),
         "again": _("Please send this once more"),
+        "signed-out": _("Please sign in"),
     }
     response = page(
         "auth/stale.html",

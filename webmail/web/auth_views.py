@@ -10,11 +10,12 @@ from flask import Blueprint, Response, current_app, g, redirect, request, url_fo
 from werkzeug.wrappers import Response as BaseResponse
 
 from webmail.identity.clerk.cookies import names_for, sign_out_cookies
-from webmail.identity.clerk.states import Known
+from webmail.identity.clerk.states import Known, State
 from webmail.identity.clerk.transport import BackendError
+from webmail.identity.clerk.verdict import resync as ask_again
 from webmail.web.access import ANYONE, WAY_OUT, requires
-from webmail.web.auth_answers import denied_page, page
-from webmail.web.gate import Gate, hashed
+from webmail.web.auth_answers import answer, denied_page, page, unavailable_page
+from webmail.web.gate import Gate, asked, hashed
 from webmail.web.next_page import DONE, safe_next
 from webmail.web.words import gettext as _
 
@@ -35,10 +36,18 @@ def tasks() -> BaseResponse:
 
 
 @blueprint.get("/auth/resync")
-@requires(ANYONE)
+@requires(WAY_OUT)
 def resync() -> BaseResponse:
-    """Renew the session by way of the browser: that has happened before this runs."""
-    return _onwards(safe_next(request.args.get("next")))
+    """Have Clerk say anew who this is, whatever our cookies say, and go on from there to `next`."""
+    gate: Gate = current_app.extensions["auth"]
+    target, facts = safe_next(request.args.get("next")), asked()
+    if facts.htmx:
+        return _away(Response("", 200, {"HX-Redirect": url_for("auth.resync", next=target)}))
+    if g.auth.state is State.UNDECIDED or gate.clerk.reach.down():
+        return unavailable_page(facts.target)
+    verdict = ask_again(facts, gate.settings, target, gate.clerk.clock())
+    g.auth = replace(verdict, known=g.auth.known, set_cookies=(*g.auth.set_cookies, *verdict.set_cookies))
+    return answer(verdict, facts, gate.settings)
 
 
 @blueprint.get("/auth/done")
@@ -46,7 +55,7 @@ def resync() -> BaseResponse:
 def done() -> BaseResponse:
     """The end of a way that began in another tab."""
     if g.viewer is None:
-        return _onwards(DONE)
+        return _away(redirect(url_for("auth.sign_in", next=DONE), 303))
     return page("auth/done.html", 200, _("Thank you"))
 
 
@@ -99,17 +108,17 @@ def denied() -> Response:
     return denied_page()
 
 
-def _onwards(target: str) -> BaseResponse:
-    if g.viewer is None:
-        target = url_for("auth.sign_in", next=target)
-    return _away(redirect(target, 303))
-
-
 def _to_clerk(path: str, endpoint: str) -> BaseResponse:
     target = safe_next(request.args.get("next"))
     if "HX-Request" in request.headers:
         # A script cannot follow to another origin; the browser itself has to come here.
         return _away(Response("", 200, {"HX-Redirect": url_for(endpoint, next=target)}))
+    gate: Gate = current_app.extensions["auth"]
+    if gate.clerk.reach.down() and "anyway" not in request.args:
+        return unavailable_page(
+            url_for(endpoint, next=target), anyway=url_for(endpoint, next=target, anyway=1)
+        )
+    gate.clerk.reach.wonder()
     return _away(redirect(_portal(path, target), 303))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -25,6 +26,8 @@ from webmail.web.next_page import safe_next
 
 log = logging.getLogger("webmail.web.auth")
 
+TELL_AGAIN = 600.0
+"""Seconds."""
 _VARY = ("Cookie", "HX-Request", "Sec-Fetch-Dest")
 _STRANGER = Verdict(State.SIGNED_OUT, "not-looked-at", RequestClass.OTHER)
 
@@ -58,10 +61,10 @@ class Gate:
         return self.clerk.settings
 
     def before(self, app: Flask) -> BaseResponse | None:
-        g.viewer, g.auth = None, _STRANGER
+        g.viewer, g.auth, g.barred = None, _STRANGER, 0
         if (elsewhere := self._other_host()) is not None:
             return elsewhere
-        facts = facts_of(request.method, raw_target(), request.headers, request.cookies.items(multi=True))
+        facts = asked()
         if request.endpoint is None:
             # Not found, or a wrong method: an error page follows in any case, and knows whose it is.
             self._meet(self.clerk.glance(facts))
@@ -116,6 +119,7 @@ class Gate:
             return refuse(verdict, "session-denied")
         viewer = self.load_viewer(session)
         if isinstance(viewer, Denied):
+            g.barred = viewer.account_id
             return refuse(verdict, viewer.reason)
         g.viewer = viewer
         return verdict
@@ -151,6 +155,31 @@ class Gate:
             return False
         fresh = is_fresh(session.factor_ages, session.issued_at, self.clerk.clock(), needed)
         return fresh or self.hooks.confirmed(session, needed)
+
+
+def asked() -> RequestFacts:
+    """The facts of the request at hand."""
+    return facts_of(request.method, raw_target(), request.headers, request.cookies.items(multi=True))
+
+
+class Once:
+    """Tells of each thing once in ten minutes: who is refused asks on, and the log is for good."""
+
+    def __init__(
+        self, audit: Callable[[str, Mapping[str, str]], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._audit = audit
+        self._clock = clock
+        self._told: dict[tuple[object, ...], float] = {}
+
+    def __call__(self, event: str, ids: Mapping[str, str]) -> None:
+        key, now = (event, *sorted(ids.items())), self._clock()
+        if self._told.get(key, -math.inf) > now - TELL_AGAIN:
+            return
+        self._audit(event, ids)
+        # Afterwards: what could not be written down has not been told. Copied, as threads share it.
+        recent = {one: at for one, at in tuple(self._told.items()) if at > now - TELL_AGAIN}
+        self._told = recent | {key: now}
 
 
 def hashed(session_id: str) -> str:

@@ -19,7 +19,7 @@ from webmail.web.auth_answers import kept_form
 from webmail.web.htmx import is_fragment
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-EXEMPT_ENDPOINTS = frozenset({"webhooks.clerk"})
+EXEMPT_ENDPOINTS = frozenset({"webhooks.clerk", "pages.abuse"})
 """Endpoints that prove who calls by a signature of their own."""
 _MASK = 16
 
@@ -126,7 +126,7 @@ def _headers(response: Response) -> Response:
     headers["Content-Security-Policy"] = current_app.extensions["csp"]
     headers.setdefault("Referrer-Policy", "same-origin")
     headers["Cross-Origin-Opener-Policy"] = "same-origin"
-    headers["Permissions-Policy"] = "interest-cohort=()"
+    headers["Permissions-Policy"] = "camera=(),geolocation=(),microphone=(),payment=(),usb=()"
     headers["X-DNS-Prefetch-Control"] = "off"
     if current_app.extensions["hsts"]:
         headers["Strict-Transport-Security"] = "max-age=31536000"

@@ -96,6 +96,16 @@ def test_the_next_backend_calls_can_fail(clerk: LocalClerk) -> None:
     assert call(clerk, "GET", "/_local/calls").json == []
 
 
+def test_in_an_outage_nothing_answers_but_the_controls(clerk: LocalClerk) -> None:
+    knobs(clerk, outage=True)
+    browser = Browser(clerk)
+    for path in ("/sign-in", "/.well-known/jwks.json", "/v1/client/handshake", "/healthz"):
+        assert browser.open(browser.page(path)).status == 503
+    assert call(clerk, "GET", "/v1/users/count").status == 503
+    knobs(clerk, outage=False)
+    assert browser.open(browser.page("/.well-known/jwks.json")).status == 200
+
+
 def test_a_call_without_an_answer_holds_up_nobody_else(clerk: LocalClerk) -> None:
     knobs(clerk, fail={"count": 1, "status": 0, "seconds": 30})
     with concurrent.futures.ThreadPoolExecutor(1) as pool:

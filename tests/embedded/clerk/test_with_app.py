@@ -32,7 +32,7 @@ from webmail.web.access import requires
 ANN, SAM = DEMO_PEOPLE[0], DEMO_PEOPLE[2]
 DOCUMENT = {"Sec-Fetch-Dest": "document"}
 PARTIAL = {"Sec-Fetch-Dest": "empty", "HX-Request": "true", "Accept": "*/*"}
-_PAGES = ("denied", "done", "loop", "pending", "signed_out", "stale", "unavailable", "verify")
+_PAGES = ("denied", "done", "loop", "mismatch", "pending", "signed_out", "stale", "unavailable", "verify")
 
 
 class Quiet(WSGIRequestHandler):
@@ -298,7 +298,7 @@ def test_a_handshake_that_brings_nothing_ends_in_a_page(live: Pair) -> None:
 def test_keys_that_do_not_match_are_said(pair: Pair) -> None:
     knobs(pair.clerk, handshake="foreign_key", handshake_format="token")
     pair.go("/whoami")
-    assert (pair.last.status, pair.last.text) == (400, "page unavailable")
+    assert (pair.last.status, pair.last.text) == (400, "page mismatch")
 
 
 def test_a_dead_backend_is_no_sign_out(pair: Pair) -> None:

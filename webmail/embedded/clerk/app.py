@@ -56,6 +56,8 @@ def _gate() -> Response | None:
     here = local()
     if request.host not in _own_hosts(here):
         return Response("This host is not served here.\n", 421, mimetype="text/plain")
+    if here.controls.outage and request.blueprint != "local_api":
+        return Response("", 503, mimetype="text/plain")
     if request.blueprint in _BACKEND:
         if (failed := _failure(here)) is not None:
             return failed

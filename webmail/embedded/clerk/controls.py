@@ -29,7 +29,8 @@ class Failure:
 class Controls:
     """`claims` are laid over every session token: a value replaces, None removes. `clock_offset` is in seconds.
     `handshake`: normal, nothing (comes back empty-handed) or foreign_key (signed by a stranger).
-    `rotate_refresh`: each refresh hands out a new refresh token and voids the old one."""
+    `rotate_refresh`: each refresh hands out a new refresh token and voids the old one.
+    `outage`: whatever is asked, pages and key set included, is answered 503."""
 
     clock_offset: float = 0.0
     token_seconds: int = 60
@@ -38,6 +39,7 @@ class Controls:
     handshake: str = "normal"
     handshake_format: str = "asked"
     rotate_refresh: bool = False
+    outage: bool = False
     calls: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=1000))
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -60,6 +62,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "handshake": (str,),
     "handshake_format": (str,),
     "rotate_refresh": (bool,),
+    "outage": (bool,),
     "count": (int,),
     "status": (int,),
     "path": (str,),

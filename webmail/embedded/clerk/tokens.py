@@ -62,12 +62,14 @@ def sign_handshake(keys: Keys, directives: list[str], *, foreign: bool = False) 
 
 
 def session_of(keys: Keys, token: str) -> str | None:
-    """The `sid` of a session token that this key signed, expired or not; None for anything else."""
+    """The `sid` of a session token that a key of ours signed, expired or not; None for anything else."""
     try:
-        if jwt.get_unverified_header(token).get("cat") != SESSION_CATEGORY:
+        header = jwt.get_unverified_header(token)
+        if header.get("cat") != SESSION_CATEGORY:
             return None
         options: Any = {f"verify_{name}": False for name in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")}
-        public = _private_key(keys.private_pem).public_key()
+        pem = keys.retired_pems.get(str(header.get("kid")), keys.private_pem)
+        public = _private_key(pem).public_key()
         claims = jwt.decode(token, public, algorithms=[ALGORITHM], options=options)
     except jwt.InvalidTokenError:
         return None

@@ -10,11 +10,13 @@ from webmail.identity.clerk.backend import BackendClient, ClientHints
 from webmail.identity.clerk.facts import RequestFacts
 from webmail.identity.clerk.jwks import FetchedKeys, GivenKeys, KeySource
 from webmail.identity.clerk.keys import Keyring
-from webmail.identity.clerk.refresh import Outcome, Refresher
+from webmail.identity.clerk.reach import Assumed, Reach, watch
+from webmail.identity.clerk.refresh import OUTAGE, Outcome, Refresher
 from webmail.identity.clerk.settings import ClerkSettings
-from webmail.identity.clerk.states import NeedsKeys, NeedsNonce, NeedsRefresh, Verdict
+from webmail.identity.clerk.states import NeedsKeys, NeedsNonce, NeedsRefresh, State, Verdict
+from webmail.identity.clerk.throttle import Throttle
 from webmail.identity.clerk.transport import BackendError
-from webmail.identity.clerk.verdict import after_nonce, after_refresh, decide
+from webmail.identity.clerk.verdict import after_nonce, after_refresh, decide, unanswered
 from webmail.identity.shared import SharedStore
 
 _ROUNDS = 5
@@ -39,6 +41,9 @@ class Clerk:
     keys: KeySource
     refresher: Refresher
     clock: Callable[[], float] = time.time
+    reach: Reach = field(default_factory=Assumed)
+    nonces: Throttle = field(default_factory=Throttle)
+    """Anybody can send a nonce, and only Clerk knows whether it is one of its own."""
 
     def settle(self, facts: RequestFacts, hints: ClientHints) -> Verdict:
         """The final verdict. Waits for Clerk only where the verdict hangs on it, and then for some seconds at most."""
@@ -48,19 +53,28 @@ class Clerk:
         for _ in range(_ROUNDS):
             match verdict.needs:
                 case None:
-                    return verdict
+                    return self._unless_down(verdict)
                 case NeedsKeys():
                     keyring = self.keys.learn()
                 case NeedsRefresh() as needs:
                     received = _Renewal(needs, self.refresher.refresh(needs, hints))
                 case NeedsNonce(nonce):
-                    received = _Payload(self._payload(nonce))
+                    received = _Payload(self._payload(nonce, hints.ip))
+            # Anew: what Clerk issued while we waited is younger than the moment at which this began.
+            now = self.clock()
             verdict = self._decide_with(received, facts, keyring, now)
         return replace(verdict, needs=None)
 
     def glance(self, facts: RequestFacts) -> Verdict:
         """The verdict without asking anybody, for pages that are shown in any case."""
         return replace(decide(facts, self.settings, self.keys.current(), self.clock()), needs=None)
+
+    def _unless_down(self, verdict: Verdict) -> Verdict:
+        """Nobody is sent to a Clerk that is known not to answer, and what was to be renewed there waits."""
+        if verdict.state is State.EXPIRED and verdict.reason.endswith(OUTAGE):
+            return verdict if self.reach.look() else unanswered(verdict)
+        sent_there = (verdict.location or "").startswith(f"{self.settings.frontend_url}/")
+        return unanswered(verdict) if sent_there and self.reach.down() else verdict
 
     def _decide_with(
         self, received: _Renewal | _Payload | None, facts: RequestFacts, keyring: Keyring, now: float
@@ -73,7 +87,9 @@ class Clerk:
             case _Payload(directives):
                 return after_nonce(facts, self.settings, keyring, now, directives)
 
-    def _payload(self, nonce: str) -> tuple[str, ...] | None:
+    def _payload(self, nonce: str, address: str) -> tuple[str, ...] | None:
+        if not self.nonces.allow(address):
+            return None
         try:
             return self.backend.handshake_payload(nonce)
         except BackendError:
@@ -85,4 +101,4 @@ def build_clerk(settings: ClerkSettings, shared: SharedStore, backend: BackendCl
     matter for as long as tokens last."""
     backend = backend or BackendClient(settings)
     keys: KeySource = GivenKeys(settings) if settings.pems else FetchedKeys(backend.jwks)
-    return Clerk(settings, backend, keys, Refresher(backend.refresh_session, shared))
+    return Clerk(settings, backend, keys, Refresher(backend.refresh_session, shared), reach=watch(settings))

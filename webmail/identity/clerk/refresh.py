@@ -21,6 +21,9 @@ REMEMBER_OUTAGE = 3.0
 LOCK_SECONDS = 8.0
 """A little over the longest a call to Clerk can take."""
 
+OUTAGE = "unexpected-bapi-error"
+"""What Clerk's SDK calls it when there is no answer, or none that can be used."""
+
 Outcome = Refreshed | RefreshFailed
 
 
@@ -63,7 +66,7 @@ class Refresher:
         except BackendError as error:
             if isinstance(error, BackendRefused) and not isinstance(error, RateLimited):
                 return RefreshFailed(error.code), REMEMBER
-            return RefreshFailed("unexpected-bapi-error"), REMEMBER_OUTAGE
+            return RefreshFailed(OUTAGE), REMEMBER_OUTAGE
         return Refreshed(directives), REMEMBER
 
     def _recall(self, name: str) -> Outcome | None:

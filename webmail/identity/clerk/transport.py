@@ -8,9 +8,10 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 from webmail.identity.clerk.handshake import API_VERSION
+from webmail.identity.clerk.patience import Patience, Refused
 from webmail.identity.clerk.settings import ClerkSettings
 from webmail.identity.clerk.wire import Deadline, open_connection
 
@@ -74,6 +75,7 @@ class Transport:
         self._limits = limits
         self._clock = clock
         self._silent_until = 0.0
+        self._patience = Patience(clock)
 
     def deadline(self) -> Deadline:
         return Deadline(self._limits.total, self._clock)
@@ -117,19 +119,42 @@ class Transport:
         payload = json.dumps(body or {}).encode() if method in ("POST", "PATCH") else None
         if payload is not None:
             headers["Content-Type"] = "application/json"
+        try:
+            with self._patience.turn():
+                answer = self._exchange(base, method, target, payload, headers, deadline)
+        except Refused as refused:
+            raise BackendUnavailable(refused.code) from refused
+        return self._read(*answer)
+
+    def _exchange(
+        self,
+        base: SplitResult,
+        method: str,
+        target: str,
+        payload: bytes | None,
+        headers: Mapping[str, str],
+        deadline: Deadline,
+    ) -> tuple[int, str | None, bytes]:
+        """Status, `Retry-After` and body."""
         limits = self._limits
         try:
             with open_connection(base, deadline, connect=limits.connect, read=limits.read) as connection:
-                connection.request(method, target, body=payload, headers=headers)
+                connection.request(method, target, body=payload, headers=dict(headers))
                 response = connection.getresponse()
                 content = response.read(MAX_BODY + 1)
         except ConnectionError as error:
+            self._patience.unanswered()
             # Refused, or reset before an answer: for what may be retried, both are worth a second try.
             raise BackendUnavailable("connect") from error
         except (OSError, http.client.HTTPException, ValueError) as error:
+            self._patience.unanswered()
             code = "timeout" if isinstance(error, TimeoutError) or deadline.passed else "broken"
             raise BackendUnavailable(code) from error
-        return self._read(response.status, response.getheader("Retry-After"), content)
+        if response.status >= 500:
+            self._patience.unanswered()
+        else:
+            self._patience.answered()
+        return response.status, response.getheader("Retry-After"), content
 
     def _read(self, status: int, retry_after: str | None, content: bytes) -> object:
         try:

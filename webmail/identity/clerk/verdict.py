@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from webmail.identity.clerk.cookies import (
     HANDSHAKE,
     NONCE,
+    REDIRECT_COUNT,
     CookieJar,
     count_cookie,
     delete_cookie,
@@ -107,7 +108,10 @@ def after_refresh(
     if received is None or not received.session_token:
         return _unknown(case, _EXPIRED + "unexpected-sdk-error", State.EXPIRED)
     checked = _verify_text(case, received.session_token)
-    if isinstance(checked, Rejected) or checked.time_fault:
+    if isinstance(checked, Rejected):
+        # Clerk itself has just handed this token to us: a key that we do not know yet is worth a question.
+        return _learning(_unknown(case, _EXPIRED + "invalid-session-token", State.EXPIRED), checked)
+    if checked.time_fault:
         return _unknown(case, _EXPIRED + "invalid-session-token", State.EXPIRED)
     if (checked.claims.user_id, checked.claims.session_id) != (needs.user_id, needs.session_id):
         return _unknown(case, _EXPIRED + "invalid-session-token", State.EXPIRED)
@@ -133,6 +137,26 @@ def after_nonce(
 def refuse(verdict: Verdict, reason: str) -> Verdict:
     """Turn a signed-in verdict into a denial for a reason of our own: suspended, signed out here, no such account."""
     return replace(verdict, state=State.DENIED, reason=reason, session=None, location=None, needs=None)
+
+
+def resync(facts: RequestFacts, settings: ClerkSettings, target: str, now: float) -> Verdict:
+    """Ask Clerk anew, whatever the cookies say, and lead on to `target`, a path of ours. For a page that is there for nothing
+    else; it counts its laps as others do."""
+    return _unknown(_open(replace(facts, target=target), settings, Keyring(()), now), "resync")
+
+
+def unanswered(verdict: Verdict) -> Verdict:
+    """Turn a verdict that would ask Clerk by way of the browser into one that cannot be reached at present."""
+    laps = f"{REDIRECT_COUNT}="
+    owed = tuple(cookie for cookie in verdict.set_cookies if not cookie.startswith(laps))
+    return replace(
+        verdict,
+        state=State.UNDECIDED,
+        reason="clerk-does-not-answer",
+        set_cookies=owed,
+        location=None,
+        count=0,
+    )
 
 
 def _open(facts: RequestFacts, settings: ClerkSettings, keyring: Keyring, now: float) -> _Case:

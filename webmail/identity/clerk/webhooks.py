@@ -28,6 +28,13 @@ KEEP_MESSAGE_IDS = 30 * 3600
 _MILLISECONDS_FROM = 10**11
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 _MESSAGE_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_LATEST = 10**14
+_KIND = re.compile(r"[A-Za-z0-9_.]{1,64}")
+_USER_ID = re.compile(r"user_[A-Za-z0-9]{1,64}")
+_SESSION_ID = re.compile(r"sess_[A-Za-z0-9]{1,64}")
+_UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]+")
+"""What a line of text cannot hold, or a database."""
+MAX_NAME, MAX_CONTACT = 200, 320
 _ENDED = frozenset({"session.ended", "session.removed", "session.revoked"})
 
 
@@ -100,7 +107,9 @@ def receive(headers: Headers, body: bytes, settings: ClerkSettings, now: float) 
         instance = event.get("instance_id")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise WebhookRefused(400) from error
-    if not isinstance(kind, str) or not isinstance(data, dict) or type(timestamp) is not int:
+    if not isinstance(kind, str) or not _KIND.fullmatch(kind) or not isinstance(data, dict):
+        raise WebhookRefused(400)
+    if type(timestamp) is not int or not 0 <= timestamp < _LATEST:
         raise WebhookRefused(400)
     if settings.instance_id is not None and instance != settings.instance_id:
         raise WebhookRefused(400)
@@ -144,9 +153,10 @@ def effect_of(event: WebhookEvent) -> Effect | None:
     if kind in ("user.created", "user.updated"):
         return _user_changed(data)
     if kind == "user.deleted":
-        return UserDeleted(data["id"]) if isinstance(data.get("id"), str) else None
-    session_id, user_id = data.get("id"), data.get("user_id")
-    if not isinstance(session_id, str) or not isinstance(user_id, str):
+        deleted = _matching(_USER_ID, data.get("id"))
+        return UserDeleted(deleted) if deleted else None
+    session_id, user_id = _matching(_SESSION_ID, data.get("id")), _matching(_USER_ID, data.get("user_id"))
+    if session_id is None or user_id is None:
         return None
     if kind in _ENDED:
         return SessionEnded(session_id, user_id)
@@ -166,14 +176,19 @@ def is_news(effect: Effect, known: KnownUser | None) -> bool:
             return True
 
 
+def _matching(pattern: re.Pattern[str], value: object) -> str | None:
+    return value if isinstance(value, str) and pattern.fullmatch(value) else None
+
+
 def _user_changed(data: Mapping[str, Any]) -> UserChanged | None:
-    user_id, updated_at = data.get("id"), data.get("updated_at")
-    if not isinstance(user_id, str) or type(updated_at) is not int:
+    user_id, updated_at = _matching(_USER_ID, data.get("id")), data.get("updated_at")
+    if user_id is None or type(updated_at) is not int or not 0 <= updated_at < _LATEST:
         return None
     names = (data.get("first_name"), data.get("last_name"))
     name = " ".join(part for part in names if isinstance(part, str) and part) or str(
         data.get("username") or ""
     )
+    name = " ".join(_UNFIT.sub(" ", name).split())[:MAX_NAME]
     # Anything but a plain "no" keeps a person out until the next event says otherwise.
     banned = data.get("banned", False) is not False
     return UserChanged(user_id, updated_at, name, _verified_contact(data), banned)
@@ -189,6 +204,8 @@ def _verified_contact(data: Mapping[str, Any]) -> str | None:
             isinstance(verification, dict)
             and verification.get("status") == "verified"
             and isinstance(address, str)
+            and len(address) <= MAX_CONTACT
+            and not _UNFIT.search(address)
         ):
             return address
     return None
