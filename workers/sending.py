@@ -4,6 +4,7 @@ import json
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import OperationalError
 
 from webmail import jobs, work
+from webmail.config import Settings
 from webmail.db import transaction
 from webmail.errors import KeyTrouble, MtumailError
 from webmail.keys import MailboxKeys
@@ -19,6 +21,8 @@ from webmail.mail import messages
 from webmail.sending import bounces, outbox
 from webmail.sending.relay import Forgetful, Outcome, Relays, RelaySettings, Rest
 from webmail.sending.relay.several import LONGEST_REST
+from webmail.sending.ways import Ways
+from webmail.settings import domains
 from workers.context import claimed, core, keys_of
 
 log = logging.getLogger(__name__)
@@ -37,22 +41,29 @@ def drain() -> int:
     """Send what is due, for 15 seconds at the most; how many submissions were attempted. Safe to run many times at once."""
     with core().app_context():
         jobs.answered(jobs.SEND)
-        settings = core().extensions["settings"]
-        turn = _Turn(RelaySettings.for_host(settings.relay_url, settings.host_name))
+        turn = _Turn(*routes(core().extensions["settings"]))
         done = turn.run()
         if turn.is_over:
             jobs.ring(jobs.SEND)
     return done
 
 
+def routes(settings: Settings) -> tuple[tuple[RelaySettings, ...], tuple[RelaySettings, ...]]:
+    """The relays, and the way to our own inbound server where there is one. Raises SettingError."""
+    outward = RelaySettings.for_host(settings.relay_url, settings.host_name)
+    if not settings.local_url:
+        return outward, ()
+    return outward, RelaySettings.for_host(settings.local_url, settings.host_name, "MTUMAIL_LOCAL_URL")
+
+
 class _Turn:
     """One job's work: a lane that sends one message after the other over a connection of its own, and more if many wait."""
 
-    def __init__(self, relays: tuple[RelaySettings, ...]) -> None:
+    def __init__(self, outward: tuple[RelaySettings, ...], inward: tuple[RelaySettings, ...]) -> None:
         self.is_over = False
         """Whether the time was up, so that there may be work left."""
-        self._relays = relays
-        self._rests = _Rests(relays)
+        self._outward, self._inward = outward, inward
+        self._rests = _Rests(outward + inward)
         self._until = time.monotonic() + TURN_SECONDS
         self._pool = ThreadPoolExecutor(max(1, LANES - 1), "lane")
         self._widening = threading.Lock()
@@ -71,17 +82,21 @@ class _Turn:
 
     def _lane(self) -> int:
         done = 0
-        with core().app_context(), Relays(self._relays, self._rests, on_rest=_warn) as relays:
-            while not (self._ended or self.is_over or relays.resting):
+        with core().app_context(), self._ways() as ways:
+            while not (self._ended or self.is_over or ways.outward.resting):
                 claim = claimed(work.SEND, LEASE)
                 if claim is None:
                     break
-                _one(claim, relays)
+                _one(claim, ways)
                 done += 1
                 self.is_over = self.is_over or time.monotonic() >= self._until
                 if done == LANE_MESSAGES:
                     self._widen()
         return done
+
+    def _ways(self) -> Ways:
+        inward = Relays(self._inward, self._rests, on_rest=_warn) if self._inward else None
+        return Ways(Relays(self._outward, self._rests, on_rest=_warn), inward)
 
     def _widen(self) -> None:
         with self._widening:
@@ -138,7 +153,7 @@ def _warn(name: str, rest: Rest) -> None:
     log.log(level, "relay rests", extra=facts | {"seconds": round(rest.until - time.time())})
 
 
-def _one(claim: work.Claim, relays: Relays) -> None:
+def _one(claim: work.Claim, ways: Ways) -> None:
     if claim.attempts > ATTEMPTS:
         _set_aside(claim, "poison")
         return
@@ -152,8 +167,10 @@ def _one(claim: work.Claim, relays: Relays) -> None:
                 return
             keys = keys_of(claim)
             raw = messages.source(keys, leaving.message_id)
-        outcome = _attempt(claim, leaving, raw, relays)
-        _warn_of(keys, outcome)
+            parts = ways.parts(leaving.recipients, domains.names() if ways.inward else ())
+        for number, (relays, recipients) in enumerate(parts, 1):
+            outcome = _attempt(claim, leaving, raw, relays, recipients, is_last=number == len(parts))
+            _warn_of(keys, outcome)
     except OperationalError:
         raise  # the database is away: the lease ends by itself, and what was handed over is flagged then
     except LeaseLost:
@@ -172,8 +189,16 @@ def _one(claim: work.Claim, relays: Relays) -> None:
         _put_off(claim)
 
 
-def _attempt(claim: work.Claim, leaving: outbox.Leaving, raw: bytes, relays: Relays) -> Outcome:
-    """One try with the relay. The rows say `handed` before the last dot is written, and the outcome after the reply."""
+def _attempt(
+    claim: work.Claim,
+    leaving: outbox.Leaving,
+    raw: bytes,
+    relays: Relays,
+    recipients: Sequence[str],
+    *,
+    is_last: bool,
+) -> Outcome:
+    """One try for those who go one way. The rows say `handed` before the last dot is written, and the outcome after the reply."""
 
     def before_dot() -> None:
         with transaction(claim.mailbox_id):
@@ -181,13 +206,16 @@ def _attempt(claim: work.Claim, leaving: outbox.Leaving, raw: bytes, relays: Rel
                 raise LeaseLost("lease")
             outbox.mark_handed(leaving, relays.accepted)
 
-    outcome = relays.send(leaving.envelope_from, tuple(leaving.recipients), raw, before_dot=before_dot)
+    outcome = relays.send(leaving.envelope_from, recipients, raw, before_dot=before_dot)
     with transaction(claim.mailbox_id):
         if not work.holds(claim):
             raise LeaseLost("lease")
         for item in outcome.recipients:
-            outbox.note(leaving, item.address, item.kind, item.code, item.reply)
-        outbox.settle(claim, leaving)
+            # What we found out by ourselves has a status beside our words, where a relay's reply holds its own.
+            reply = item.reply if item.code else f"{item.enhanced} {item.reply}".strip()
+            outbox.note(leaving, item.address, item.kind, item.code, reply)
+        if is_last:
+            outbox.settle(claim, leaving)
     log.info(
         "attempted",
         extra={

@@ -172,3 +172,99 @@ def test_nothing_is_cut_off(window, opened, ann, width):
     box = page.locator("#compose .menu > div").bounding_box()
     assert box["x"] >= 0
     assert box["x"] + box["width"] <= width
+
+
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c4944415408d763f8cfc0000000030001015c"
+    "cd1d7e0000000049454e44ae426082"
+)
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no-scripts"])
+def test_a_picture_is_shown_in_the_text_by_keyboard_alone(window, scripts):
+    page = window("/compose", scripts=scripts)
+    page.locator("[name=attachment]").set_input_files(
+        {"name": "well (1).png", "mimeType": "image/png", "buffer": PNG}
+    )
+    tab_to(page, "[name=body]")
+    page.keyboard.type("Before. After.")
+    tab_to(page, "button[name=attach]")
+    page.keyboard.press("Enter")
+    expect(page.locator(".files")).to_contain_text("well (1).png")
+    if scripts:
+        page.locator("[name=body]").evaluate("e => e.setSelectionRange(7, 7)")
+    page.locator("[name=subject]").focus()
+    tab_to(page, "[name=show]")
+    page.keyboard.press("Enter")
+    written = "![well (1)](<well (1).png>)"
+    expected = f"Before.\n{written}\n After." if scripts else f"Before. After.\n\n{written}\n"
+    expect(page.locator("[name=body]")).to_have_value(expected)
+    page.locator("#compose summary", has_text="Options").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("[name=formatted]")).to_be_checked()
+    tab_to(page, "[name=preview]")
+    page.keyboard.press("Enter")
+    picture = page.locator("section .reading img")
+    expect(picture).to_have_attribute("alt", "well (1)")
+    expect(picture).to_have_js_property("naturalWidth", 1)
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no-scripts"])
+def test_a_file_of_another_message_is_attached_by_keyboard_alone(window, deliver, ann, scripts):
+    raw = (
+        b"From: z@example.org\r\nTo: ann@mtumail.test\r\nSubject: files\r\nMIME-Version: 1.0\r\n"
+        b"Content-Type: application/pdf\r\nContent-Disposition: attachment; filename=plan.pdf\r\n\r\n%PDF-1\r\n"
+    )
+    deliver(ann, raw)
+    page = window("/compose", scripts=scripts)
+    tab_to(page, "[name=body]")
+    page.keyboard.type("Typed before.")
+    page.locator("#compose summary", has_text="Options").focus()
+    page.keyboard.press("Enter")
+    tab_to(page, "[name=browse]")
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_have_text("Attach from a message")
+    tab_to(page, "[name=take]")
+    page.keyboard.press("Space")
+    tab_to(page, "main button.go")
+    page.keyboard.press("Enter")
+    expect(page.locator("#compose .files")).to_contain_text("plan.pdf")
+    expect(page.locator("[name=body]")).to_have_value("Typed before.")
+
+
+def test_a_name_is_chosen_without_scripts(window, opened, ann, sent):
+    opened(ann, lambda keys: contacts.learn(keys, parse_recipients("Carla Ruiz <carla@example.org>")))
+    page = window("/compose", scripts=False)
+    tab_to(page, "[name=to]")
+    page.keyboard.type("car")
+    tab_to(page, "[name=subject]")
+    page.keyboard.type("Hello")
+    tab_to(page, "[name=send]")
+    page.keyboard.press("Enter")
+    expect(page.locator("#to-err")).to_have_text("This is not an address: car")
+    tab_to(page, "button[name^=person]")
+    page.keyboard.press("Enter")
+    expect(page.locator("[name=to]")).to_have_value("Carla Ruiz <carla@example.org>")
+    tab_to(page, "[name=send]")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/mail/sent/*")
+    assert sent() == ["carla@example.org"]
+
+
+def test_two_tabs_are_told_of_each_other_and_both_texts_are_kept(window):
+    one = window("/compose")
+    one.locator("[name=body]").fill("begun")
+    one.locator("[name=save]").click()
+    one.wait_for_url("**draft=*")
+    other = one.context.new_page()
+    other.goto(one.url)
+    one.locator("[name=body]").fill("from the first")
+    one.locator("[name=save]").click()
+    expect(one.locator("#notice")).to_contain_text("Draft saved.")
+    other.locator("[name=body]").fill("from the second")
+    other.locator("[name=save]").click()
+    expect(other.locator("[role=alert]")).to_contain_text("changed in another window")
+    expect(other.locator("[name=body]")).to_have_value("from the second")
+    with other.expect_popup() as opened:
+        other.get_by_text("Look at the other version").click()
+    expect(opened.value.locator("[name=body]")).to_have_value("from the first")

@@ -214,3 +214,18 @@ def test_an_address_that_failed_warns_for_ninety_days_or_until_mail_gets_there(o
 def test_what_the_relay_refuses_for_good_warns(opened, ann, code, reply, is_hard):
     opened(ann, lambda keys: bounces.refused(keys, A, code, reply))
     assert warned(opened, ann, A) == ([A] if is_hard else [])
+
+
+def test_what_left_since_and_did_not_come_back_ends_the_warning(sent, opened, ann, ben, superuser):
+    for person in (ann, ben):
+        opened(person, lambda keys: [correspondents.failed(keys, one, "5.1.1") for one in (A.upper(), B)])
+    assert warned(opened, ann, A, B) == [A, B], "it may come back still"
+    superuser.execute(text("UPDATE delivery SET state = 'sent', changed_at = now() - interval '25 hours'"))
+    superuser.execute(text("UPDATE correspondent SET failed_at = now() - interval '26 hours'"))
+    superuser.execute(text("UPDATE submission SET created_at = now() - interval '25 hours'"))
+    assert warned(opened, ann, A, B) == []
+    assert warned(opened, ben, A, B) == [A, B], "another's mail says nothing"
+    superuser.execute(text("UPDATE delivery SET state = 'failed' WHERE recipient = :one"), {"one": B})
+    assert warned(opened, ann, A, B) == [B]
+    superuser.execute(text("UPDATE correspondent SET failed_at = now() - interval '24 hours'"))
+    assert warned(opened, ann, A, B) == [A, B], "what left before it failed says nothing"

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
-from webmail.db import new_id
+from webmail.db import db, new_id
 from webmail.sending import drafts, later, limits
 from webmail.sending.limits import DAY, HOUR, room
 
@@ -88,7 +89,9 @@ def several(count, first=0):
 
 
 def told(superuser):
-    query = text("SELECT kind, actor, entry::jsonb->'facts' FROM audit_event WHERE kind = 'sending.limited'")
+    query = text(
+        "SELECT kind, actor, entry::jsonb->'facts' FROM audit_event WHERE kind = 'security.sending_limit'"
+    )
     return [tuple(row) for row in superuser.execute(query)]
 
 
@@ -129,7 +132,7 @@ def test_it_is_told_once_an_hour_by_ids(limited, press, superuser, ann):
     press(several(1))
     assert told(superuser) == [
         (
-            "sending.limited",
+            "security.sending_limit",
             f"account:{ann.account_id}",
             {"mailbox": ann.mailbox_id, "account": ann.account_id},
         )
@@ -191,3 +194,108 @@ def test_counting_reads_by_an_index_however_full_the_tables_are(limited, superus
     shown = "\n".join(plan)
     assert "submission_by_time" in shown, shown
     assert "Seq Scan" not in shown, shown
+
+
+# --- what answers by itself, and what is sudden --------------------------------------------------------------------------
+
+
+def events(superuser, kind):
+    query = text("SELECT entry::jsonb->'facts' FROM audit_event WHERE kind = :kind ORDER BY number")
+    return list(superuser.execute(query, {"kind": kind}).scalars())
+
+
+def test_what_answers_by_itself_has_room_of_its_own(limited, press, superuser, opened, ann):
+    def answered(count):
+        fill = """
+            WITH m AS (INSERT INTO message (mailbox_id, message_id, folder_id, state, direction, size_bytes, content_key)
+                       SELECT :mailbox, 900 + n, 1, 'draft', 'out', 1, repeat('x', 61)::bytea FROM generate_series(1, :count) n RETURNING message_id)
+            INSERT INTO submission (mailbox_id, submission_id, message_id, envelope_from)
+            SELECT :mailbox, message_id, message_id, '' FROM m"""
+        superuser.execute(text(fill), {"mailbox": ann.mailbox_id, "count": count})
+
+    may_answer = lambda: opened(ann, lambda keys: limits.may_answer(keys.mailbox_id))  # noqa: E731
+    superuser.execute(text("UPDATE mailbox SET created_at = now() - interval '8 days'"))
+    press(several(4))
+    assert may_answer(), "what a person writes takes none of it"
+    answered(11)
+    assert may_answer()
+    assert press(several(1)).held == "limit"
+    superuser.execute(text("UPDATE mailbox SET created_at = now() - interval '6 days'"))
+    assert not may_answer(), "a fifth for who is new"
+    superuser.execute(text("UPDATE mailbox SET created_at = now() - interval '8 days'"))
+    superuser.execute(text("DELETE FROM message WHERE message_id BETWEEN 901 AND 911"))
+    answered(12)
+    assert not may_answer()
+    age(superuser, 25)
+    assert may_answer()
+
+
+def days(superuser, person, *counts):
+    for back, count in enumerate(counts, 1):
+        superuser.execute(
+            text(
+                "INSERT INTO sending_day VALUES (:mailbox, (now() AT TIME ZONE 'UTC')::date - CAST(:back AS integer), :count)"
+            ),
+            {"mailbox": person.mailbox_id, "back": back, "count": count},
+        )
+
+
+def watch(opened, person, *counts):
+    for count in counts:
+        opened(person, lambda keys, count=count: limits.watch(keys.mailbox_id, person.account_id, count))
+
+
+def test_ten_times_the_usual_is_told_once_a_day(opened, ann, ben, superuser):
+    days(superuser, ann, 10, 6, 8)
+    watch(opened, ann, 40, 39)
+    assert events(superuser, "security.sending_surge") == []
+    watch(opened, ann, 1, 50, 500)
+    told = {"mailbox": ann.mailbox_id, "account": ann.account_id, "recipients": 80, "usual": 8}
+    assert events(superuser, "security.sending_surge") == [told]
+    superuser.execute(text("UPDATE sending_day SET day = day - 10"))
+    watch(opened, ann, 50)
+    watch(opened, ben, 49)
+    assert len(events(superuser, "security.sending_surge")) == 1, "that flood is usual now; ben's are few"
+    watch(opened, ben, 1)
+    assert events(superuser, "security.sending_surge")[1]["usual"] == 5
+
+
+def test_a_letter_to_many_each_week_is_usual(opened, ann, superuser):
+    for back in (7, 14, 21, 28):
+        superuser.execute(
+            text("INSERT INTO sending_day VALUES (:mailbox, CURRENT_DATE - CAST(:back AS integer), 200)"),
+            {"mailbox": ann.mailbox_id, "back": back},
+        )
+    watch(opened, ann, 210)
+    assert events(superuser, "security.sending_surge") == []
+
+
+def test_days_are_kept_for_a_month(opened, ann, superuser):
+    days(superuser, ann, *([1] * 40))
+    watch(opened, ann, 1, 1)
+    assert superuser.execute(text("SELECT count(*), max(recipients) FROM sending_day")).one() == (31, 2)
+
+
+def test_whoever_presses_send_is_counted_and_nobody_sees_it_of_another(press, superuser, ann, ben, opened):
+    press(several(3))
+    press(several(2))
+    query = "SELECT mailbox_id, recipients, is_told FROM sending_day"
+    assert superuser.execute(text(query)).all() == [(ann.mailbox_id, 5, False)]
+    count = text("SELECT count(*) FROM sending_day")
+    assert opened(ben, lambda _keys: db.session.execute(count).scalar()) == 0
+
+
+@pytest.mark.parametrize(
+    ("statement", "name"),
+    [
+        ("INSERT INTO sending_day VALUES (:mailbox, '2026-01-01', 0)", "sending_day_recipients_is_positive"),
+        ("INSERT INTO sending_day VALUES (1, '2026-01-01', 1)", "sending_day_mailbox_id_exists"),
+        (
+            "INSERT INTO sending_day VALUES (:mailbox, '2026-01-01', 1), (:mailbox, '2026-01-01', 2)",
+            "sending_day_key",
+        ),
+    ],
+)
+def test_the_database_refuses_nonsense(ann, superuser, statement, name):
+    with pytest.raises(IntegrityError, match=name):
+        superuser.execute(text(statement), {"mailbox": ann.mailbox_id})

@@ -77,7 +77,7 @@ def test_it_waits_and_then_leaves_once_with_everything(press, drain, due, count,
     assert b"secret" not in raw
     assert b"a.txt" in raw
     assert b"From: Ann Whitfield <ann@mtumail.test>" in raw
-    assert superuser.execute(text("SELECT array_agg(kind) FROM work")).scalar() == ["send"]
+    assert superuser.execute(text("SELECT array_agg(kind) FROM work")).scalar() == ["send", "tell"]
 
 
 def test_taken_back_it_is_the_draft_as_it_was_typed(press, drain, due, count, opened, ann):

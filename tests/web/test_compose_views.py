@@ -202,6 +202,10 @@ def test_saving_over_a_newer_revision_keeps_both(writer, kept, ann):
     answer = writer.press(stale, body="from the second tab\n", files=[("b.txt", b"b")])
     assert answer.status_code == 409
     assert 'role="alert"' in answer.text
+    assert (
+        f'<a href="/compose?draft={form["draft_id"]}" target="_blank">Look at the other version</a>'
+        in answer.text
+    )
     assert [draft.fields.body for draft in kept(ann)] == ["from the first tab\n", "from the second tab\n"]
     assert [[item.name for item in draft.attachments] for draft in kept(ann)] == [
         ["a.txt"],
@@ -346,6 +350,7 @@ def test_another_text_under_a_draft_that_was_sent_is_kept(writer, kept, ann, out
     writer.press(form, "send", **TYPED)
     answer = writer.press(form, "send", **TYPED | {"body": "On second thoughts: at two."})
     assert answer.status_code == 409
+    assert "the other version" not in answer.text
     (draft,) = kept(ann)
     assert draft.fields.body == "On second thoughts: at two."
     assert len(outbox()) == 1

@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from webmail.db import show_id
 from webmail.mail import reading, remote_pictures, unsubscribing
+from webmail.sending import limits
 
 HX = {"HX-Request": "true", "Sec-Fetch-Dest": "empty"}
 ROUTES = ("pictures", "unsubscribe", "block")
@@ -357,6 +358,18 @@ def test_by_mail_one_message_goes_to_the_named_address_with_the_named_subject(
     page = browser_of(ann).get(f"/mail/inbox/{show_id(message)}").text
     assert "You asked to be taken off it" in page
     assert "/unsubscribe" not in page
+
+
+def test_by_mail_without_room_under_the_limit_it_waits_in_the_outbox(
+    browser_of, deliver, ann, press, superuser, monkeypatch
+):
+    monkeypatch.setattr(limits, "allowed", lambda: ((limits.HOUR, 1), (limits.DAY, 1)))
+    for expected in ([("lists", 1, 0)], [("lists", 1, 1)]):
+        assert press(deliver(ann, news(BY_MAIL)), "unsubscribe").status_code == 303
+        counts = "SELECT 'lists', (SELECT count(*) FROM delivery), (SELECT count(*) FROM scheduled WHERE held = 'limit')"
+        assert superuser.execute(text(counts)).all() == expected
+    assert asked(superuser) == [("mail", "done")] * 2
+    assert "Held: you wrote to very many people." in browser_of(ann).get("/outbox").text
 
 
 def test_a_page_to_open_is_a_link_and_never_asked_by_us(browser_of, deliver, ann, press, superuser):

@@ -301,6 +301,7 @@ def test_groups(post, client, run, zoe):
         members="zoe@example.org\r\nBen <ben@example.org>, Amy <amy@example.org>",
     )
     assert said(page) == "Saved."
+    assert "One a line, such as Ann &lt;ann@example.org&gt;." in page.text
     [line] = run(contacts.groups)
     assert (line.name, line.count) == ("Choir", 3)
     assert (

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from webmail.db import show_id
-from webmail.sending import drafts, later, limits
+from webmail.db import rows, show_id
+from webmail.sending import drafts, later, limits, pending
 
 FIELDS = drafts.Fields("Al <a@example.org>", "", "secret@example.com", "Lunch & <b>more</b>", "At one?")
 HX = {"HX-Request": "true", "Sec-Fetch-Dest": "empty"}
@@ -257,3 +257,168 @@ def test_over_the_limit_it_is_kept_and_said(client, compose, count, monkeypatch)
     answer = compose(4712)
     assert "Too many people were written to" in client.get(answer.headers["Location"]).text
     assert (count("submission"), count("draft"), count("scheduled")) == (1, 1, 1)
+
+
+# --- where people look -----------------------------------------------------------------------------------------------------
+
+
+def without(page: str) -> str:
+    return re.sub(r'(?<=csrf_token" value=")[^"]+', "", page)
+
+
+def test_a_draft_that_leaves_by_itself_says_when_in_the_list(client, waiting, press, opened, ann, count):
+    assert "outbox" not in client.get("/mail/drafts", headers=HX).text
+    message = waiting(at=datetime(datetime.now(UTC).year + 1, 1, 24, 9, 30, tzinfo=UTC))
+    page = client.get("/mail/drafts")
+    assert re.search(r'<span class="tag good">Leaves 24 Jan \d{4} 09:30</span>', page.text)
+    assert "1 message waits to leave." in page.text
+    # The list is asked for again by itself: what changed in the outbox alone is an answer too.
+    etag = {"If-None-Match": page.headers["ETag"]}
+    assert client.get("/mail/drafts", headers=etag).status_code == 304
+    token = re.search(r'name="csrf_token" value="([^"]+)"', page.text)[1]
+    data = {"csrf_token": token, "id": [show_id(message)]}
+    answer = client.post("/outbox/cancel", data=data)
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/mail/drafts")
+    page = client.get("/mail/drafts", headers=etag)
+    assert page.status_code == 200
+    assert "It is a draft again." in page.text
+    assert '<span class="warn">Draft</span>' in page.text
+    assert "waits" not in page.text
+    assert (count("scheduled"), count("draft")) == (0, 1)
+    client.post("/outbox/cancel", data=data)
+    assert "Nothing that waits was selected." in client.get("/mail/drafts").text
+
+
+def test_what_is_held_back_says_so_in_the_list_and_in_the_composer(client, waiting, opened, ann, count):
+    message = waiting()
+    where = f"/compose?draft={show_id(message)}"
+    assert "It leaves by itself:" in client.get(where).text
+    fields = drafts.Fields("Al <a@example.org>", "", "", "Other", "words")
+    opened(ann, lambda keys: drafts.save(keys, (ann.name, ann.address), message, 1, fields))
+    assert '<span class="tag warn">Held back</span>' in client.get("/mail/drafts").text
+    assert "1 is held back." in client.get("/mail/sent").text
+    page = client.get(where).text
+    assert "is held back" in page
+    token = re.search(r'name="csrf_token" value="([^"]+)"', page)[1]
+    form = {
+        "csrf_token": token,
+        "draft_id": show_id(message),
+        "revision": "2",
+        "body": "kept words",
+        "hold": "1",
+    }
+    page = client.post("/compose", data=form, follow_redirects=True).text
+    assert "It is a draft again." in page
+    assert "kept words" in page
+    assert 'name="hold"' not in page
+    assert count("scheduled") == 0
+
+
+def test_others_drafts_are_not_taken_out_of_the_outbox(waiting, browser_of, ben, csrf, count, stranger):
+    message = waiting()
+    other = browser_of(ben)
+    other.post("/outbox/cancel", data={"csrf_token": csrf(other), "id": [show_id(message)]})
+    assert other.post("/outbox/cancel", data={"csrf_token": csrf(other), "id": ["x"]}).status_code == 404
+    assert other.post("/outbox/cancel", data={"id": [show_id(message)]}).status_code == 403
+    assert other.get("/outbox/cancel").status_code == 405
+    assert stranger.post("/outbox/cancel", data={"id": [show_id(message)]}).status_code in (401, 403)
+    assert count("scheduled") == 1
+    assert "waits" not in other.get("/mail/drafts").text
+
+
+@pytest.fixture
+def left(opened, ann, superuser):
+    """Something that was sent, its deliveries in these states; its message's id."""
+
+    def make(*states):
+        to = ", ".join(f"p{n}@example.org" for n in range(len(states)))
+
+        def call(keys):
+            who = (ann.name, ann.address)
+            draft = drafts.create(keys, who, drafts.Fields(to, subject="Hello & <b>", body="x"))
+            more = {"account_id": ann.account_id, "author": who, "limit": 10**6}
+            later.send(keys, draft.message_id, 1, **more)
+            return draft.message_id
+
+        message = opened(ann, call)
+        for number, state in enumerate(states, 1):
+            superuser.execute(
+                text(
+                    "UPDATE delivery SET state = :state, next_at = CASE WHEN :state = 'deferred' THEN now() END FROM submission s"
+                    " WHERE s.submission_id = delivery.submission_id AND s.message_id = :message AND number = :number"
+                ),
+                {"state": state, "number": number, "message": message},
+            )
+        return message
+
+    return make
+
+
+def test_what_was_not_delivered_is_told_where_sent_mail_is_and_in_the_outbox(
+    client, left, csrf, ben, browser_of
+):
+    fine = without(client.get("/mail/sent", headers=HX).text)
+    left("sent", "sent")
+    assert "outbox" not in client.get("/mail/sent", headers=HX).text
+    assert "outbox" not in fine
+    message = left("sent", "failed", "failed")
+    left("deferred", "sent")
+    for folder in ("sent", "drafts"):
+        page = client.get(f"/mail/{folder}").text
+        assert "1 message was not delivered to everybody." in page
+        assert "1 message has not reached everybody yet." in page
+    assert "not delivered to everybody" not in client.get("/mail/inbox").text
+    page = client.get("/outbox").text
+    tried, failed = page.split("<h2>On their way</h2>")[1].split("<h2>Not delivered</h2>")
+    assert re.findall(r"<bdi>(p\d@example.org)</bdi>", tried) == ["p0@example.org"]
+    assert re.findall(r"<bdi>(p\d@example.org)</bdi>", failed) == ["p1@example.org", "p2@example.org"]
+    assert "Hello &amp; &lt;b&gt;" in failed
+    assert f'href="/mail/sent/{show_id(message)}"' in failed
+    assert "Hello" not in browser_of(ben).get("/outbox").text
+    # What is thrown away is told no more; and it can be written anew.
+    again = client.post(
+        f"/mail/sent/{show_id(message)}", data={"csrf_token": csrf(client), "action": "again"}
+    )
+    assert "p1@example.org" in client.get(again.headers["Location"]).text
+    client.post(f"/mail/sent/{show_id(message)}", data={"csrf_token": csrf(client), "action": "trash"})
+    assert "Not delivered" not in client.get("/outbox").text
+    assert "not delivered to everybody" not in client.get("/mail/sent").text
+
+
+def test_what_failed_long_ago_is_told_no_more(client, left, superuser):
+    left("failed")
+    superuser.execute(text("UPDATE submission SET created_at = now() - interval '8 days'"))
+    assert "not delivered to everybody" not in client.get("/mail/sent").text
+    assert "Not delivered" not in client.get("/outbox").text
+
+
+def test_looking_at_sent_mail_costs_no_more_with_much_sent_before(opened, ann, left, superuser):
+    """The counts are read by indexes: what was sent before, and by others, is not looked at."""
+    left("sent")
+    superuser.execute(
+        text(
+            "INSERT INTO message (mailbox_id, message_id, folder_id, state, direction, size_bytes, unread, envelope_from, content_key, summary, thread_id)"
+            " SELECT mailbox_id, 1000 + n, folder_id, state, direction, 1, false, '', content_key, summary, thread_id FROM message, generate_series(1, 3000) n"
+        )
+    )
+    superuser.execute(
+        text(
+            "INSERT INTO submission (mailbox_id, submission_id, message_id, account_id, envelope_from, created_at)"
+            " SELECT mailbox_id, 1000 + n, 1000 + n, account_id, '', now() - n * interval '1 minute' FROM submission, generate_series(1, 3000) n"
+        )
+    )
+    superuser.execute(
+        text(
+            "INSERT INTO delivery (mailbox_id, submission_id, number, recipient, state)"
+            " SELECT d.mailbox_id, s.submission_id, 1, 'x@example.org', 'sent' FROM delivery d, submission s WHERE s.submission_id BETWEEN 1001 AND 4000"
+        )
+    )
+    superuser.execute(text("ANALYZE submission, delivery, message"))
+    asked = pending._asked(ann.mailbox_id)
+    plan = opened(
+        ann, lambda keys: rows(f"EXPLAIN (ANALYZE, TIMING off, SUMMARY off) {pending._COUNTS}", asked)
+    )
+    told = "\n".join(line for (line,) in plan)
+    assert "Seq Scan on submission" not in told
+    assert "Seq Scan on delivery" not in told
+    assert max(int(float(n)) for n in re.findall(r"actual rows=([\d.]+)", told)) <= pending.MOST

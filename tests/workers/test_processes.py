@@ -50,7 +50,7 @@ def is_jail(pid):
     return False
 
 
-WORKERS = 4  # filing, sending, fetching, and the clock
+WORKERS = 5  # filing, sending, fetching, keeping, and the clock
 
 
 class Workers:

@@ -1,6 +1,6 @@
 """A little formatting for mail that people write: typed as plain text, sent as HTML beside it. Pure, and linear in the text.
 
-    **bold**   *italic* or _italic_   `code`   [words](https://example.org/)   ![words](picture.png)
+    **bold**   *italic* or _italic_   `code`   [words](https://example.org/)   ![words](picture.png) or ![words](<picture (1).png>)
     - a list, or 1. a numbered one; indented, a list within it
     > a quote                    ``` before and after lines that stay as they are
 
@@ -32,7 +32,7 @@ _ATTRIBUTES = {
     "pre": {"dir"},
 }
 _URL = r"(?:[^\s()<>]++|\([^\s()<>]*+\))++"
-_PICTURE = re.compile(r"!\[([^\[\]\n]{0,300})\]\(([^()<>\n]{1,300})\)")
+_PICTURE = re.compile(r"!\[([^\[\]\n]{0,300})\]\((?:<([^<>\n]{1,300})>|([^()<>\n]{1,300}))\)")
 _TOKEN = re.compile(
     r"\\(?P<plain>[\\`*_\[\]!>#+-])"
     r"|`(?P<code>[^`\n]++)`"
@@ -67,7 +67,20 @@ def to_html(text: str, pictures: Mapping[str, str] | None = None) -> str:
 
 def pictures(text: str) -> frozenset[str]:
     """The file names that `text` shows as pictures, whether or not there are such files."""
-    return frozenset(match[2].strip() for match in _PICTURE.finditer(text))
+    return frozenset(_named(match) for match in _PICTURE.finditer(text))
+
+
+def picture(name: str, words: str) -> str:
+    """What shows the file `name` as a picture, with `words` for who cannot see it; "" for a name that nothing can show."""
+    plain = " ".join(re.sub(r"[\[\]]", " ", words).split())[:300]
+    shown = name if not re.search(r"[()]", name) else f"<{name}>"
+    written = f"![{plain}]({shown})"
+    match = _PICTURE.fullmatch(written)
+    return written if match and _named(match) == name else ""
+
+
+def _named(match: re.Match[str]) -> str:
+    return (match[2] or match[3]).strip()
 
 
 def _let(_tag: str, name: str, value: str, sources: frozenset[str]) -> str | None:
@@ -211,7 +224,7 @@ def _piece(token: re.Match[str], known: Mapping[str, str]) -> tuple[str, int]:
         return f"<code>{escape(token['code'], quote=False)}</code>", token.end()
     if token["picture"]:
         shown = _PICTURE.fullmatch(token["picture"])
-        source = known.get(shown[2].strip()) if shown else None
+        source = known.get(_named(shown)) if shown else None
         if shown and source:
             return f'<img src="{escape(source)}" alt="{escape(shown[1])}">', token.end()
     elif token["words"]:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import exists, func, select, update
 
-from webmail.db import db
+from webmail.db import db, rows
 from webmail.keys import MailboxKeys
 from webmail.mail import bounces, correspondents, messages, mime, reading, threads
 from webmail.mail.addresses import fold
@@ -20,6 +20,8 @@ from webmail.sending import events, outbox, returning
 from webmail.sending.models import Delivery, Submission
 
 WARN_FOR = timedelta(days=90)
+QUIET = timedelta(days=1)
+"""Mail that came back would have done so by then, most of it within minutes."""
 MOST_LOOKED_AT = 20  # messages of a conversation that an untagged report may be about
 _MACHINES = ("mailer-daemon", "postmaster", "mailerdaemon", "bounce", "bounces", "mdaemon")
 _KINDS = {
@@ -83,16 +85,43 @@ def take(keys: MailboxKeys, message_id: int) -> Taken | None:
 
 
 def warnings(keys: MailboxKeys, recipients: Sequence[str]) -> list[FailedBefore]:
-    """Those of `recipients` to whom mail failed for good within the last 90 days, with what was said, in their order."""
+    """Those of `recipients` to whom mail failed for good within the last 90 days, with what was said, in their order.
+
+    Not those to whom mail left since then that did not come back within a day.
+    """
     since = datetime.now(UTC) - WARN_FOR
     asked = list(dict.fromkeys(recipients))
-    return [
+    found = [
         FailedBefore(
             address, known.failed_at, known.failed_status, bounces.reason_of(known.failed_status, "")
         )
         for address, known in zip(asked, correspondents.known_all(keys, asked), strict=True)
         if known.failed_at is not None and known.failed_at >= since
     ]
+    stayed = _stayed(keys.mailbox_id, found) if found else {}
+    return [one for one in found if not stayed.get(fold(one.address), since) > one.failed_at]
+
+
+def _stayed(mailbox_id: int, failed: Sequence[FailedBefore]) -> dict[str, datetime]:
+    """When mail left last, more than a day ago, that did not come back: by folded address, for those of `failed`."""
+    wanted = {fold(one.address) for one in failed}
+    asked = {
+        "mailbox": mailbox_id,
+        "since": min(one.failed_at for one in failed),
+        "quiet": QUIET,
+        "addresses": [one.lower() for one in {*wanted, *(one.address for one in failed)}],
+    }
+    found: dict[str, datetime] = {}
+    for recipient, at in rows(_STAYED, asked):
+        found[fold(recipient)] = max(at, found.get(fold(recipient), at))
+    return found
+
+
+# By submission_by_time: what left since the oldest of those failures.
+_STAYED = """
+    SELECT recipient, max(s.created_at) FROM submission s JOIN delivery d USING (mailbox_id, submission_id)
+     WHERE s.mailbox_id = %(mailbox)s AND s.created_at > %(since)s AND d.state = 'sent' AND d.changed_at < now() - %(quiet)s
+       AND lower(recipient) = ANY(%(addresses)s) GROUP BY recipient"""
 
 
 def refused(keys: MailboxKeys, recipient: str, code: int | None, reply: str) -> None:
@@ -160,12 +189,12 @@ def _write(
     query = select(Delivery.number, Delivery.recipient).where(
         Delivery.mailbox_id == keys.mailbox_id, Delivery.submission_id == submission.submission_id
     )
-    rows = {fold(row.recipient): (row.number, row.recipient) for row in db.session.execute(query)}
+    known = {fold(row.recipient): (row.number, row.recipient) for row in db.session.execute(query)}
     numbers: list[int] = []
     for one in report.recipients:
-        hit = rows.get(fold(one.original)) or rows.get(fold(one.address))
-        if hit is None and found.by_tag and len(rows) == 1:
-            [hit] = rows.values()  # the only copy there is went on to another address
+        hit = known.get(fold(one.original)) or known.get(fold(one.address))
+        if hit is None and found.by_tag and len(known) == 1:
+            [hit] = known.values()  # the only copy there is went on to another address
         if hit is None:
             continue
         number, recipient = hit

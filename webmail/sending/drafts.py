@@ -246,14 +246,24 @@ def files(keys: MailboxKeys, message_id: int) -> list[Upload]:
     query = select(DraftAttachment).where(
         DraftAttachment.mailbox_id == keys.mailbox_id, DraftAttachment.message_id == message_id
     )
-    made = []
-    for row in db.session.execute(query.order_by(DraftAttachment.number)).scalars():
-        told = json.loads(
-            unseal(content_key, row.description, _file_place(keys, message_id, row.number, "description"))
-        )
-        content = unseal(content_key, row.sealed, _file_place(keys, message_id, row.number, "sealed"))
-        made.append(Upload(told["name"], told["content_type"], content))
-    return made
+    found = db.session.execute(query.order_by(DraftAttachment.number)).scalars()
+    return [_opened_file(keys, message_id, content_key, row) for row in found]
+
+
+def file(keys: MailboxKeys, message_id: int, number: int) -> Upload:
+    """One attached file with its content. Raises NotFound."""
+    row = db.session.get(DraftAttachment, (keys.mailbox_id, message_id, number))
+    if row is None:
+        raise NotFound("file")
+    return _opened_file(keys, message_id, messages.content_key(keys, message_id), row)
+
+
+def _opened_file(keys: MailboxKeys, message_id: int, content_key: bytes, row: DraftAttachment) -> Upload:
+    told = json.loads(
+        unseal(content_key, row.description, _file_place(keys, message_id, row.number, "description"))
+    )
+    content = unseal(content_key, row.sealed, _file_place(keys, message_id, row.number, "sealed"))
+    return Upload(told["name"], told["content_type"], content)
 
 
 def discard(keys: MailboxKeys, message_id: int) -> None:

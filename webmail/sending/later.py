@@ -189,7 +189,7 @@ def submit(keys: MailboxKeys, claim: work.Claim) -> str:
 # None unless both the person and the mailbox may send.
 _SENDER = text("""
     SELECT a.name FROM account a, mailbox m
-     WHERE a.account_id = :account AND a.status = 'active' AND m.mailbox_id = :mailbox AND m.state = 'active'""")
+     WHERE a.account_id = :account AND a.status = 'active' AND a.may_send AND m.mailbox_id = :mailbox AND m.state = 'active'""")
 
 
 def give_up(claim: work.Claim) -> None:

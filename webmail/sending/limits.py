@@ -1,32 +1,39 @@
 """How many recipients somebody may write to in an hour and in a day. Over it nothing is lost: the message waits for room.
 
-Only what is written in the composer is held, for it has a draft to wait in. An answer to an invitation has none, and can be changed
-any number of times: it is refused. Leaving a list by mail, once a message, leaves at once and is counted. What answers by itself is
-sent by nobody and not counted; `vacation` says how seldom it answers.
+What is written in the composer, or to a list to leave it, has a draft to wait in and is held. An answer to an invitation has none,
+and can be changed any number of times: it is refused. What answers by itself is sent by nobody, and so takes nobody's room, which a
+flood of strangers' mail could fill: it has as much room of its own in a day, and is not sent beyond.
+
+Both what reaches a limit and what is sudden (ten times what somebody writes to on a usual day) stand in the audit log as
+`security.` events, once an hour and once a day, with ids and numbers alone.
 """
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from flask import current_app
 from sqlalchemy import text
 
 from webmail import audit
 from webmail.db import db, rows
+from webmail.settings import kept
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 NEW_FOR = timedelta(days=7)
 NEW_SHARE = 5
 """An account that is new may write to a fifth."""
 
+SUDDEN = 10
+"""So many times the usual of a day is sudden."""
+LEAST_USUAL = 5
+"""What is usual for somebody who has hardly written to anybody."""
+
 Windows = Sequence[tuple[timedelta, int]]
 """Periods and how many recipients go into each; 0 is any number."""
 
 
 def allowed() -> Windows:
-    """The limits of this installation, as its settings say."""
-    settings = current_app.extensions["settings"]
-    return ((HOUR, settings.send_hour), (DAY, settings.send_day))
+    """The limits of this installation, as its settings say now."""
+    return ((HOUR, kept.whole("limits.send_hour")), (DAY, kept.whole("limits.send_day")))
 
 
 def room_at(mailbox_id: int, account_id: int, wanted: int) -> datetime | None:
@@ -36,20 +43,24 @@ def room_at(mailbox_id: int, account_id: int, wanted: int) -> datetime | None:
     period may have waits until the period is empty, and not for ever.
     """
     windows = allowed()
-    if not any(limit for _period, limit in windows):
+    [[is_new, own_day]] = rows(_ACCOUNT, {"account": account_id, "period": NEW_FOR})
+    if own_day is None and not any(limit for _period, limit in windows):
         return None
     db.session.execute(_LOCK, {"mailbox": mailbox_id})
-    now, is_new = rows(_ACCOUNT, {"account": account_id, "period": NEW_FOR})[0]
+    [[now]] = rows(_CLOCK, {})
     if is_new:
         windows = [(period, -(-limit // NEW_SHARE)) for period, limit in windows]
+    if own_day is not None:
+        windows = [*windows, (DAY, own_day)]
     sent = rows(_SENT, {"mailbox": mailbox_id, "account": account_id, "period": DAY})
     return room(sent, wanted, now, windows)
 
 
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('mtumail sending limit', :mailbox))")
 # The clock and not the transaction's beginning, which is before the lock was had.
+_CLOCK = "SELECT clock_timestamp()"
 _ACCOUNT = """
-    SELECT clock_timestamp(), created_at > now() - %(period)s FROM account WHERE account_id = %(account)s"""
+    SELECT created_at > now() - %(period)s, send_day FROM account WHERE account_id = %(account)s"""
 # By submission_by_time and the delivery's key: what it reads is bounded by the limit itself.
 _SENT = """
     SELECT s.created_at, count(*) FROM submission s JOIN delivery d USING (mailbox_id, submission_id)
@@ -79,10 +90,55 @@ def room(
 def tell(mailbox_id: int, account_id: int) -> None:
     """Write into the audit log that somebody reached the limit: once an hour, however often they try."""
     if db.session.execute(_TOLD, {"mailbox": mailbox_id}).scalar():
-        audit.record("sending.limited", f"account:{account_id}", mailbox=mailbox_id, account=account_id)
+        audit.record(
+            "security.sending_limit", f"account:{account_id}", mailbox=mailbox_id, account=account_id
+        )
 
 
 _TOLD = text("""
     INSERT INTO limit_told (mailbox_id) VALUES (:mailbox)
         ON CONFLICT (mailbox_id) DO UPDATE SET told_at = now() WHERE limit_told.told_at <= now() - interval '1 hour'
  RETURNING mailbox_id""")
+
+
+def may_answer(mailbox_id: int) -> bool:
+    """Whether what answers by itself may do so once more today: no more often than the mailbox's owner may write."""
+    limit = dict(allowed())[DAY]
+    if not limit:
+        return True
+    [[count, is_new]] = rows(_ANSWERED, {"mailbox": mailbox_id, "period": DAY, "new": NEW_FOR, "most": limit})
+    return bool(count < (-(-limit // NEW_SHARE) if is_new else limit))
+
+
+_ANSWERED = """
+    SELECT (SELECT count(*) FROM (SELECT 1 FROM submission WHERE mailbox_id = %(mailbox)s AND created_at > now() - %(period)s
+               AND account_id IS NULL AND envelope_from = '' LIMIT %(most)s) answers), created_at > now() - %(new)s
+      FROM mailbox WHERE mailbox_id = %(mailbox)s"""
+
+
+def watch(mailbox_id: int, account_id: int, recipients: int) -> None:
+    """Count what somebody sends, in the transaction that submits it; write into the audit log when it is a sudden lot for a day."""
+    counted = {"mailbox": mailbox_id, "more": recipients}
+    [[today, is_told, usual]] = rows(_COUNT, counted)
+    if today == recipients:
+        db.session.execute(_FORGET, counted)
+    usual = max(LEAST_USUAL, usual or 0)
+    if is_told or today < SUDDEN * usual:
+        return
+    db.session.execute(_SUDDEN, counted)
+    facts = {"mailbox": mailbox_id, "account": account_id, "recipients": today, "usual": usual}
+    audit.record("security.sending_surge", f"account:{account_id}", **facts)
+
+
+_TODAY = "(now() AT TIME ZONE 'UTC')::date"
+# Usual is the mean of the days of the last month on which anything was sent.
+_COUNT = f"""
+    WITH today AS (
+        INSERT INTO sending_day (mailbox_id, day, recipients) VALUES (%(mailbox)s, {_TODAY}, %(more)s)
+            ON CONFLICT ON CONSTRAINT sending_day_key DO UPDATE SET recipients = sending_day.recipients + excluded.recipients
+        RETURNING recipients, is_told)
+    SELECT recipients, is_told, (SELECT round(avg(recipients))::int FROM sending_day
+                                  WHERE mailbox_id = %(mailbox)s AND day < {_TODAY} AND day >= {_TODAY} - 30)
+      FROM today"""
+_SUDDEN = text(f"UPDATE sending_day SET is_told = true WHERE mailbox_id = :mailbox AND day = {_TODAY}")
+_FORGET = text(f"DELETE FROM sending_day WHERE mailbox_id = :mailbox AND day < {_TODAY} - 30")

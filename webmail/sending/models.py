@@ -1,7 +1,10 @@
 """What is being written, and what is leaving."""
 
+from datetime import date
+
 from sqlalchemy import (
     Boolean,
+    Date,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -82,8 +85,21 @@ class LimitTold(Base):
     told_at: Mapped[StampNow]
 
 
+class SendingDay(Base):
+    """How many recipients a mailbox wrote to on a day (UTC). `is_told`: that this was sudden stands in the audit log."""
+
+    __tablename__ = "sending_day"
+
+    mailbox_id: Mapped[BigId] = mapped_column(
+        ForeignKey("mailbox.mailbox_id"), primary_key=True, autoincrement=False
+    )
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    recipients: Mapped[int] = mapped_column(Integer)
+    is_told: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+
+
 class Submission(Base):
-    """One message on its way out: the outbox."""
+    """One message on its way out: the outbox. `counts_from`: since when it could leave, for the five days that it is tried."""
 
     __tablename__ = "submission"
     __table_args__ = (
@@ -99,10 +115,12 @@ class Submission(Base):
     envelope_from: Mapped[str] = mapped_column(Text)
     created_at: Mapped[StampNow]
     finished_at: Mapped[Stamp | None]
+    counts_from: Mapped[StampNow]
 
 
 class Delivery(Base):
-    """One recipient of a submission and how far it got. `repeated`: the relay may have taken it before, and got it again."""
+    """One recipient of a submission and how far it got. `repeated`: the relay may have taken it before, and got it again. `told`:
+    what the author was told of it by mail, "", delayed or failed."""
 
     __tablename__ = "delivery"
     __table_args__ = (
@@ -126,6 +144,7 @@ class Delivery(Base):
     repeated: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     next_at: Mapped[Stamp | None]
     changed_at: Mapped[StampNow]
+    told: Mapped[str] = mapped_column(Text, server_default="")
 
 
 class DeliveryEvent(Base):

@@ -14,15 +14,17 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, case, func, insert, select, update
 
-from webmail import work
-from webmail.db import db, new_id, rows
+from webmail import jobs, metrics, work
+from webmail.db import after_commit, db, new_id, rows
 from webmail.mail.models import Message
-from webmail.sending import events, returning
+from webmail.sending import events, limits, returning
 from webmail.sending.models import Delivery, Submission
 
 FIRST_RETRY = timedelta(minutes=5)
 LONGEST_RETRY = timedelta(hours=4)
 GIVE_UP_AFTER = timedelta(days=5)
+TOLD_AFTER = timedelta(hours=4)
+"""The author is told then that a message is still on its way: see `notices`."""
 LOOK_AGAIN = timedelta(minutes=10)
 """How often mail of somebody suspended is looked at: it leaves that soon after they are back."""
 MOST_REPEATS = 5
@@ -70,6 +72,10 @@ def submit(
     db.session.execute(insert(Delivery), deliveries)
     events.record(mailbox_id, submission_id, range(1, len(deliveries) + 1), events.Told("queued"))
     work.add(work.SEND, mailbox_id, submission_id)
+    if sender:
+        work.add(work.TELL, mailbox_id, submission_id, TOLD_AFTER)
+    if account_id is not None:
+        limits.watch(mailbox_id, account_id, len(deliveries))
     return submission_id
 
 
@@ -126,7 +132,8 @@ class Leaving:
     submission_id: int
     message_id: int
     envelope_from: str
-    created_at: datetime
+    counts_from: datetime
+    """Since when it could leave: its five days begin here."""
     recipients: dict[str, int]
     """Envelope recipient to its row's number."""
 
@@ -141,14 +148,15 @@ def open_claim(claim: work.Claim) -> Leaving | None:
     found = rows(_SUBMISSION, values)
     if not found:
         return None
-    message_id, envelope_from, created_at, may_leave, now = found[0]
+    message_id, envelope_from, counts_from, may_leave, now = found[0]
     if not may_leave:
+        rows(_HOLD, values)
         work.hold(claim, now + LOOK_AGAIN, "suspended")
         return None
     recipients = {recipient: number for number, recipient in sorted(rows(_CLAIM_OPEN, values))}
     if not recipients:
         return None
-    return Leaving(claim.mailbox_id, claim.item_id, message_id, envelope_from, created_at, recipients)
+    return Leaving(claim.mailbox_id, claim.item_id, message_id, envelope_from, counts_from, recipients)
 
 
 # By the driver alone, as `db.rows` does it: each message that leaves asks all of these, and building them anew took most of a
@@ -157,9 +165,13 @@ _MINE = "mailbox_id = %(mailbox)s AND submission_id = %(submission)s"
 _STILL = ", ".join(f"'{state}'" for state in OPEN)
 # What answers by itself was submitted by nobody: then the mailbox alone decides.
 _SUBMISSION = f"""
-    SELECT message_id, envelope_from, s.created_at, m.state = 'active' AND coalesce(a.status, 'active') = 'active',
+    SELECT message_id, envelope_from, counts_from, m.state = 'active' AND coalesce(a.status, 'active') = 'active'
+               AND coalesce(a.may_send, NOT EXISTS (SELECT 1 FROM mailbox_member o JOIN account b ON b.account_id = o.account_id
+                   WHERE o.mailbox_id = s.mailbox_id AND o.role = 'owner' AND NOT b.may_send)),
            clock_timestamp()
       FROM submission s JOIN mailbox m USING (mailbox_id) LEFT JOIN account a USING (account_id) WHERE {_MINE}"""
+# What may not leave does not grow old.
+_HOLD = f"UPDATE submission SET counts_from = clock_timestamp() WHERE {_MINE} RETURNING 1"
 _CLAIM_OPEN = f"""
     UPDATE delivery SET state = 'claimed', attempts = attempts + 1, next_at = NULL, changed_at = now(),
            repeated = repeated OR state IN ('handed', 'unknown')
@@ -171,11 +183,15 @@ _HAND = f"""
 _NOTE = f"""
     UPDATE delivery SET state = %(state)s, reply_code = %(code)s, reply = %(reply)s, next_at = NULL, changed_at = now()
      WHERE {_MINE} AND number = %(number)s AND state <> 'failed' RETURNING number"""
-_OPEN = f"SELECT number, attempts, state, now() FROM delivery WHERE {_MINE} AND state IN ({_STILL})"
+_LEFT = f"""
+    SELECT number, attempts, state, now() FROM delivery
+     WHERE {_MINE} AND (state IN ({_STILL}) OR state = 'failed' AND told <> 'failed')"""
 _AGAIN = f"""
     UPDATE delivery SET next_at = now() + %(delay)s, changed_at = now()
      WHERE {_MINE} AND number = ANY(%(numbers)s) RETURNING number"""
-_FINISH = f"UPDATE submission SET finished_at = now() WHERE {_MINE} RETURNING finished_at"
+_FINISH = f"""
+    WITH nothing_to_tell AS (DELETE FROM work WHERE mailbox_id = %(mailbox)s AND kind = 'tell' AND item_id = %(submission)s)
+    UPDATE submission SET finished_at = now() WHERE {_MINE} RETURNING finished_at"""
 
 
 def mark_handed(leaving: Leaving, recipients: Sequence[str]) -> None:
@@ -190,6 +206,7 @@ def note(leaving: Leaving, recipient: str, kind: str, code: int | None, reply: s
     told = {"number": number, "state": kind, "code": code, "reply": reply[:500]}
     rows(_NOTE, _of(leaving.mailbox_id, leaving.submission_id) | told)
     events.record(leaving.mailbox_id, leaving.submission_id, [number], events.by_relay(kind, code, reply))
+    after_commit(lambda: metrics.count("deliveries_total", kind))
 
 
 def mark_bounced(mailbox_id: int, submission_id: int, number: int, code: int | None, reply: str) -> None:
@@ -200,7 +217,8 @@ def mark_bounced(mailbox_id: int, submission_id: int, number: int, code: int | N
         Delivery.number == number,
         Delivery.state.not_in(["failed", "cancelled"]),
     )
-    values = {"state": "failed", "reply_code": code, "reply": reply[:500], "next_at": None}
+    # The report itself tells its author.
+    values = {"state": "failed", "reply_code": code, "reply": reply[:500], "next_at": None, "told": "failed"}
     statement = statement.values(**values, changed_at=func.now())
     db.session.execute(statement.execution_options(synchronize_session=False))
 
@@ -208,16 +226,21 @@ def mark_bounced(mailbox_id: int, submission_id: int, number: int, code: int | N
 def settle(claim: work.Claim, leaving: Leaving) -> timedelta | None:
     """After an attempt: finish the work, or plan the next attempt and say in how long. Past five days, give up for good."""
     values = _of(leaving.mailbox_id, leaving.submission_id)
-    still = rows(_OPEN, values)
+    left = rows(_LEFT, values)
+    still = [row for row in left if row[2] != "failed"]
     again = {number: tries for number, tries, state, _ in still if state != "unknown" or tries < MOST_REPEATS}
-    if again and still[0][3] - leaving.created_at < GIVE_UP_AFTER:
+    if again and still[0][3] - leaving.counts_from < GIVE_UP_AFTER:
         _fail(claim, [row[0] for row in still if row[0] not in again], "")
+        if leaving.envelope_from and len(again) < len(left):
+            _tell(claim)
         delay = retry_after(max(again.values()))
         rows(_AGAIN, values | {"numbers": list(again), "delay": delay})
         work.again(claim, delay, "deferred")
         return delay
     _fail(claim, [row[0] for row in still], "expired")
     _finished(claim)
+    if leaving.envelope_from and left:
+        _tell(claim)
     work.finish(claim)
     return None
 
@@ -243,6 +266,7 @@ def give_up(claim: work.Claim, problem: str) -> None:
     """Set a submission aside that cannot be sent: its author sees that, and its work waits for a person to look at it."""
     _fail(claim, None, "")
     _finished(claim)
+    _tell(claim)
     work.park(claim, problem)
 
 
@@ -267,6 +291,12 @@ def _fail(claim: work.Claim, numbers: Sequence[int] | None, reason: str) -> None
     statement = update(Delivery).where(*mine).values(**values).returning(Delivery.number)
     failed = db.session.execute(statement.execution_options(synchronize_session=False)).scalars().all()
     events.record(claim.mailbox_id, claim.item_id, failed, events.Told("failed", reason=reason))
+
+
+def _tell(claim: work.Claim) -> None:
+    """Have the author told by mail of what failed; `notices` finds out of what."""
+    work.ask(work.TELL, claim.mailbox_id, claim.item_id)
+    jobs.ring_after_commit(jobs.TELL)
 
 
 def _finished(claim: work.Claim) -> None:

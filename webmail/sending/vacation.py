@@ -14,7 +14,7 @@ from webmail.mail.identities import Identity, Own
 from webmail.mail.mailboxes import refuse_unless_active, refuse_when_full
 from webmail.mail.vacation import Vacation
 from webmail.mail.view import View
-from webmail.sending import answering, outbox, returning, submitting
+from webmail.sending import answering, limits, outbox, returning, submitting
 from webmail.sending.composing import Composition, CompositionError, build, new_message_id, reply
 from webmail.sending.composing.answers import base_subject
 
@@ -61,6 +61,9 @@ def _send(keys: MailboxKeys, wanted: Vacation, view: View, envelope_from: str, m
         me = identities.answering(identities.of(keys), [vacation.own_recipient(view, mine)])
         raw = _AUTOMATIC + build(_composition(wanted, view, me, to))
     except (Refused, CompositionError):
+        return None
+    if not limits.may_answer(keys.mailbox_id):
+        log.warning("not answered", extra={"mailbox": keys.mailbox_id, "why": "limit"})
         return None
     if not vacation.allowed(keys, envelope_from, view.sender[1]):
         return None

@@ -9,6 +9,7 @@ const make = (tag, props) => Object.assign(d.createElement(tag), props);
 const pause = ms => new Promise(done => setTimeout(done, ms));
 const words = () => ($("[name=attachment]").dataset.words || "# of # sent|Waiting for the connection|A file is still on its way: wait until it is attached.|This file could not be attached.|attached").split("|");
 const size = n => n < 1e6 ? Math.ceil(n / 1e3) + " kB" : (n / 1e6).toFixed(1) + " MB";
+const here = () => location.pathname.match(/^(\/box\/[^/]+)?/)[0];
 const post = (url, body) => fetch(url, { method: "POST", body, headers: { "HX-Request": "true", Accept: "application/json" } });
 
 /* Files of more than 256 kB go by themselves while one writes on; smaller ones go with the form. */
@@ -42,7 +43,7 @@ const send = async (file, say) => {
       for (const n in told) body.set(n, told[n]);
       /* After a break the first question is how much is there. */
       if (offset >= 0) body.set("piece", file.slice(offset, offset + step));
-      const r = await post("/compose/upload", body);
+      const r = await post(here() + "/compose/upload", body);
       if (r.status > 499) throw 0;
       if (!r.ok) throw r;
       const state = await r.json();
@@ -64,7 +65,7 @@ const send = async (file, say) => {
 };
 /* The list of files as the server has it, put into the page beside what is being typed. */
 const list = async () => {
-  const f = form(), r = await fetch("/compose?draft=" + f.draft_id.value, { headers: { "HX-Request": "true" } });
+  const f = form(), r = await fetch(here() + "/compose?draft=" + f.draft_id.value, { headers: { "HX-Request": "true" } });
   const fresh = $(".files", make("template", { innerHTML: await r.text() }).content), old = $(".files", f);
   if (old && fresh) old.replaceWith(fresh); else if (fresh) $("#body", f).after(fresh);
 };
@@ -100,6 +101,17 @@ on("submit", e => {
   $(".low", form()).before(make("p", { id: "late", className: "f err", role: "alert", textContent: words()[2] }));
 });
 on("beforeunload", e => pending && e.preventDefault());
+
+/* A picture is put where one writes. */
+on("click", e => {
+  const b = e.target.closest("#compose [name=show]"), t = $("#body");
+  if (!b) return;
+  e.preventDefault();
+  const name = $("bdi", b.closest("tr")).textContent, at = t.selectionEnd;
+  t.setRangeText("\n![" + name.replace(/\.[^.]*$|[[\]]/g, "") + "](" + (/[()]/.test(name) ? "<" + name + ">" : name) + ")\n", at, at, "end");
+  form().formatted.checked = true;
+  t.focus();
+});
 
 /* Names: a list below the field, by keys or pointer (the combobox of the ARIA practices guide). */
 const typed = t => /^(?:to|cc|bcc)$/.test(t.name) && t.closest("#compose");
@@ -152,7 +164,7 @@ on("input", e => {
   if (q.length > 1 && !q.includes(">")) timer = setTimeout(async () => {
     asked = q;
     try {
-      const r = await fetch("/contacts/suggest?q=" + encodeURIComponent(q));
+      const r = await fetch(here() + "/contacts/suggest?q=" + encodeURIComponent(q));
       const found = r.ok ? await r.json() : [];
       if (asked == q) open(found);
     } catch {}

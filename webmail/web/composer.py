@@ -1,23 +1,26 @@
 """What the composer shows: the fields as they were typed, and around them what helps with writing."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from flask import Blueprint, g, url_for
+from flask import Blueprint, g, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
 from webmail.db import new_id, show_id
 from webmail.errors import NotFound
 from webmail.keys import MailboxKeys
-from webmail.mail import folders, identities, markup, reading, sanitize
-from webmail.mail.reading import View
-from webmail.mail.view import Piece as ViewPiece
-from webmail.sending import answers_kept, drafts, submitting
+from webmail.mail import folders, identities, markup, reading
+from webmail.sending import answers_kept, drafts, pending, submitting
 from webmail.sending.composing import trimmed
 from webmail.sending.drafts import Fields
-from webmail.web.htmx import render
-from webmail.web.opened import Piece, pieces
+from webmail.web import recipients
+from webmail.web.boxes import here
+from webmail.web.htmx import is_fragment, render
+from webmail.web.leaving import moment
+from webmail.web.opened import Piece
+from webmail.web.previewing import is_picture
+from webmail.web.recipients import Meant
 from webmail.web.reminders import Reminder, strangers
 from webmail.web.viewing import Notice, page
 from webmail.web.words import gettext as _
@@ -25,7 +28,6 @@ from webmail.web.words import gettext as _
 blueprint = Blueprint("compose", __name__)
 FIELDS = ("to", "cc", "bcc", "subject", "body")
 _MAX_TRIMMED = 200_000
-_MAX_PREVIEWED = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +44,13 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class FileLine:
-    """A file that is attached to the draft."""
+    """A file that is attached to the draft; `can_show`: as a picture in the text."""
 
     number: int
     name: str
     size: int
+    href: str = ""
+    can_show: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,9 @@ class Around:
     offers: Sequence[Offer] = ()
     strangers: Sequence[str] = ()
     senders: Sequence[From] = ()
+    meant: Mapping[str, Sequence[Meant]] = field(default_factory=dict)
+    often: Sequence[str] = ()
+    mark: pending.Mark | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +99,15 @@ class Tools:
     strangers: Sequence[str]
     senders: Sequence[From]
     """Several names to send under, or nothing."""
+    meant: Mapping[str, Sequence[Meant]]
+    """By field, whom a name without an address may mean."""
+    often: Sequence[str]
     reminders: Sequence[Reminder] = ()
     preview: Sequence[Piece] | None = None
+    other: str = ""
+    leaves: str = ""
+    """When the draft leaves by itself, in words; "" for one that does not."""
+    held: bool = False
 
 
 def around(keys: MailboxKeys, fields: Fields, draft: drafts.Opened | None = None) -> Around:
@@ -104,6 +118,10 @@ def around(keys: MailboxKeys, fields: Fields, draft: drafts.Opened | None = None
         _offers(keys, fields, draft),
         strangers(keys, fields),
         _senders(keys, fields),
+        recipients.meant(keys, fields),
+        # Where there are scripts, whoever is typed is looked up: a fragment needs no list.
+        () if is_fragment(request) else recipients.often(keys),
+        pending.marks(keys.mailbox_id, [draft.message_id]).get(draft.message_id) if draft else None,
     )
 
 
@@ -148,8 +166,9 @@ def show(
     notice: Notice | None = None,
     reminders: Sequence[Reminder] = (),
     preview: Sequence[Piece] | None = None,
+    other: str = "",
 ) -> BaseResponse:
-    """The composer, as a page or a fragment."""
+    """The composer, as a page or a fragment; `other` is where another version of the draft is."""
     attached = draft.attachments if draft else ()
     tools = Tools(
         formatted=fields.formatted,
@@ -160,8 +179,13 @@ def show(
         offers=found.offers,
         strangers=found.strangers,
         senders=found.senders,
+        meant=found.meant,
+        often=found.often,
         reminders=reminders,
         preview=preview,
+        other=other,
+        leaves=moment(found.mark.send_at) if found.mark else "",
+        held=bool(found.mark and found.mark.held),
     )
     context: dict[str, Any] = {
         "form": Shown(fields.to, fields.cc, fields.bcc, fields.subject, fields.body, whole(errors)),
@@ -169,7 +193,7 @@ def show(
         "draft_id": show_id(draft.message_id if draft else new_id()),
         "revision": draft.revision if draft else 0,
         "saved_at": draft.saved_at if draft else None,
-        "attachments": [FileLine(item.number, item.name, item.size_bytes) for item in attached],
+        "attachments": [_file(draft, item) for item in attached] if draft else [],
         "reply": show_id(fields.answers) if fields.answers is not None else None,
         "forward": show_id(fields.forwards) if fields.forwards is not None else None,
         "notice": notice,
@@ -178,6 +202,17 @@ def show(
     return render(
         "compose/compose.html", "compose/_form.html", **page(_title(fields), counts=found.counts, **context)
     )
+
+
+def _file(draft: drafts.Opened, item: drafts.Attached) -> FileLine:
+    can_show = is_picture(item) and bool(markup.picture(item.name, ""))
+    href = f"{where_files_are(draft.message_id)}/{item.number}"
+    return FileLine(item.number, item.name, item.size_bytes, href, can_show)
+
+
+def where_files_are(draft_id: int) -> str:
+    """The path below which the files of a draft are, by their numbers."""
+    return here(f"/compose/{show_id(draft_id)}")
 
 
 def _title(fields: Fields) -> str:
@@ -194,17 +229,6 @@ def whole(errors: dict[str, list[str]] | None) -> dict[str, list[str]]:
 def can_trim(body: str) -> bool:
     """Whether there is more quoted than what the last author wrote."""
     return body.count("\n>") > 1 and len(body) <= _MAX_TRIMMED and trimmed(body) != body
-
-
-def previewed(fields: Fields) -> list[Piece]:
-    """What the reader of the message will see, made safe as mail from a stranger is."""
-    body = fields.body[:_MAX_PREVIEWED]
-    read: sanitize.Reading | sanitize.Formatted | sanitize.Refusal
-    if fields.formatted:
-        read = sanitize.safely("reading", markup.to_html(body), link_prefix=None)
-    if not fields.formatted or not isinstance(read, sanitize.Reading):
-        read = sanitize.plain_reading(body)
-    return pieces(View(pieces=tuple(ViewPiece(part.html, part.quoted) for part in read.parts)))
 
 
 def path_of(draft_id: int) -> str:

@@ -29,7 +29,7 @@ from webmail.mail.contacts.book import (
 )
 from webmail.mail.contacts.grouping import Group, add_group, change_group, expand, group, groups
 from webmail.mail.contacts.store import ContactError, Details
-from webmail.mail.contacts.suggesting import Suggestion, learn, suggest
+from webmail.mail.contacts.suggesting import Suggestion, learn, often, suggest
 from webmail.mail.contacts.taking import Taken, export, take_in
 
 __all__ = [
@@ -57,6 +57,7 @@ __all__ = [
     "learned",
     "load",
     "never_suggest",
+    "often",
     "page",
     "remove",
     "restore",

@@ -57,6 +57,23 @@ _SUGGEST = f"""
      ORDER BY h.written DESC, h.written_at DESC NULLS LAST, c.contact_id, h.number LIMIT %(limit)s"""
 
 
+def often(keys: MailboxKeys, limit: int) -> list[Suggestion]:
+    """Those whom one wrote to most, for a list that is there before anything is typed."""
+    found = []
+    for contact_id, head, number in rows(_OFTEN, {"mailbox": keys.mailbox_id, "limit": limit}):
+        name, addresses = store.open_head(keys, contact_id, head)
+        if number < len(addresses):
+            found.append(Suggestion(name, addresses[number]))
+    return found
+
+
+_OFTEN = """
+    SELECT c.contact_id, c.head, h.number
+      FROM contact_handle h JOIN contact c USING (mailbox_id, contact_id)
+     WHERE h.mailbox_id = %(mailbox)s AND h.written > 0 AND c.is_suggested AND c.deleted_at IS NULL AND c.kind = 'person'
+     ORDER BY h.written DESC, h.written_at DESC NULLS LAST, c.contact_id, h.number LIMIT %(limit)s"""
+
+
 def learn(keys: MailboxKeys, people: Iterable[Address]) -> None:
     """Count a message that goes to each of `people`, and remember those who are unknown, with the name that was typed.
 

@@ -146,12 +146,15 @@ class RelaySettings:
         return tuple(found)
 
     @classmethod
-    def for_host(cls, urls: str, host_name: str) -> "tuple[RelaySettings, ...]":
-        """The relays of this installation: those whose URL says no other name are greeted by `host_name`. Raises SettingError."""
+    def for_host(
+        cls, urls: str, host_name: str, setting: str = "MTUMAIL_RELAY_URL"
+    ) -> "tuple[RelaySettings, ...]":
+        """The relays of this installation: those whose URL says no other name are greeted by `host_name`. Raises SettingError,
+        which names the `setting`."""
         try:
             found = cls.parse_all(urls)
         except ValueError as error:
-            raise SettingError("MTUMAIL_RELAY_URL", str(error)) from None
+            raise SettingError(setting, str(error)) from None
         return tuple(one if one.helo else replace(one, helo=host_name) for one in found)
 
     def tls_context(self) -> ssl.SSLContext:

@@ -11,12 +11,12 @@ from werkzeug.wrappers import Response as BaseResponse
 from webmail.db import read_id, show_id
 from webmail.errors import Conflict, Refused
 from webmail.keys import MailboxKeys
-from webmail.mail import contacts
+from webmail.mail import contacts, markup
 from webmail.mail.folders import Kind
 from webmail.sending import answers_kept, drafts, later, submitting
 from webmail.sending.composing import CompositionError, inserted, trimmed
 from webmail.sending.drafts import Fields
-from webmail.web import composer, reminders
+from webmail.web import composer, recipients, reminders
 from webmail.web.access import requires
 from webmail.web.beginnings import (
     from_link,
@@ -32,18 +32,19 @@ from webmail.web.beginnings import (
 from webmail.web.composer import Around, around, blueprint, path_of, show, whole
 from webmail.web.leaving import typed_time, undo_seconds
 from webmail.web.posted import ComposeForm, Posted, number, read
+from webmail.web.previewing import previewed
 from webmail.web.unsendable import address_errors, unsendable
 from webmail.web.viewing import Notice, is_looked_at, leave, left, own_mail
-from webmail.web.views import kept_answers, suggestions, uploads
+from webmail.web.views import attaching, kept_answers, suggestions, uploads
 from webmail.web.words import gettext as _
 
 __all__ = ["blueprint"]
 
 # Imported: their routes are on it.
-assert {kept_answers.blueprint, suggestions.blueprint, uploads.blueprint} == {blueprint}
+assert {attaching.blueprint, kept_answers.blueprint, suggestions.blueprint, uploads.blueprint} == {blueprint}
 
 
-_STEPS = frozenset(("attach", "remove", "take", "less", "insert"))
+_STEPS = frozenset(("attach", "remove", "take", "less", "insert", "show"))
 """Buttons whose effect is seen in the form: nothing more needs to be said."""
 
 
@@ -93,19 +94,23 @@ def submit() -> BaseResponse:
         with own_mail() as keys:
             posted = _reworded(keys, posted)
             draft = _write(keys, posted)
+            is_held = "hold" in request.form and later.cancel(keys, draft.message_id)
             found = around(keys, draft.fields, draft) if "preview" in request.form else None
     except Conflict:
         return _conflict(posted)
     except Refused as refusal:
         return _kept(posted, {"body": [str(refusal)]})
     if found is not None:
-        return show(found, posted.fields, draft, preview=composer.previewed(posted.fields))
+        where = composer.where_files_are(draft.message_id)
+        return show(found, posted.fields, draft, preview=previewed(posted.fields, draft.attachments, where))
     if request.accept_mimetypes.best == "application/json":
         return jsonify(
             draft_id=show_id(draft.message_id), revision=draft.revision, saved_at=_clock(draft.saved_at)
         )
-    if not _STEPS & request.form.keys():
-        leave(word="saved")
+    if "browse" in request.form:
+        return redirect(url_for("compose.browse", draft=show_id(draft.message_id)), 303)
+    if not _STEPS & request.form.keys() and not recipients.pressed(request.form):
+        leave(word="draft_again" if is_held else "saved")
     return redirect(path_of(draft.message_id), 303)
 
 
@@ -117,16 +122,29 @@ def _begin_with(ref: str) -> BaseResponse:
 
 
 def _reworded(keys: MailboxKeys, posted: Posted) -> Posted:
-    """The text as a button changes it: with a kept answer, or with less of what is quoted."""
-    body = posted.fields.body
-    if "insert" in request.form and request.form.get("template"):
+    """What was typed as a button changes it: with a kept answer, a picture, less of what is quoted, or somebody's address."""
+    if (one := recipients.pressed(request.form)) is not None:
+        return replace(posted, fields=recipients.chosen(posted.fields, one))
+    body, formatted = posted.fields.body, posted.fields.formatted
+    if "show" in request.form:
+        body, formatted = _with_picture(keys, posted, request.form["show"]), True
+    elif "insert" in request.form and request.form.get("template"):
         body = inserted(body, answers_kept.load(keys, read_id(request.form["template"])).words)
     elif "less" in request.form:
         body = trimmed(body.replace("\r\n", "\n"))
     before = number(request.form.get("was"))
     if request.accept_mimetypes.best != "application/json" and before != posted.fields.identity:
         body = _signed_anew(keys, body.replace("\r\n", "\n"), before, posted.fields.identity)
-    return replace(posted, fields=replace(posted.fields, body=body))
+    return replace(posted, fields=replace(posted.fields, body=body, formatted=formatted))
+
+
+def _with_picture(keys: MailboxKeys, posted: Posted, typed: str) -> str:
+    """The text with a picture among the files after what was written so far."""
+    files = drafts.load(keys, posted.draft_id).attachments if posted.draft_id is not None else ()
+    for item in files:
+        if str(item.number) == typed:
+            return inserted(posted.fields.body, markup.picture(item.name, item.name.rpartition(".")[0]))
+    return posted.fields.body
 
 
 def _signed_anew(keys: MailboxKeys, body: str, before: int | None, now: int | None) -> str:
@@ -297,13 +315,14 @@ def _conflict(posted: Posted) -> BaseResponse:
             draft = drafts.create(keys, writer.author, fields)
         except Refused as refusal:
             return _unsaved(around(keys, posted.fields, None), posted, str(refusal))
+        other = path_of(mine) if mine is not None and drafts.lock(keys.mailbox_id, mine) else ""
         left_out = not _attached_too(keys, draft.message_id, posted)
         draft = drafts.load(keys, draft.message_id)
         found = around(keys, posted.fields, draft)
     words = _("This draft was changed in another window. What you typed here is kept as a draft of its own.")
     if left_out:
         words += " " + _("Its files are too large together and stayed behind.")
-    response = show(found, posted.fields, draft, notice=Notice("alert", words))
+    response = show(found, posted.fields, draft, notice=Notice("alert", words), other=other)
     response.status_code = 409
     return response
 

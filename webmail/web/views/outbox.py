@@ -1,8 +1,10 @@
-"""`/outbox`: what waits to leave, and taking it back."""
+"""`/outbox`: what waits to leave, and taking it back; what is still tried, and what was not delivered."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import ceil
+from typing import Any
 
 from flask import Blueprint, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
@@ -10,28 +12,56 @@ from werkzeug.wrappers import Response as BaseResponse
 from webmail.db import read_id, show_id
 from webmail.errors import NotFound
 from webmail.mail import folders, messages
-from webmail.sending import later
+from webmail.mail.folders import Kind
+from webmail.sending import later, pending
 from webmail.sending.later import Waiting
+from webmail.web import deliveries
 from webmail.web.access import requires
+from webmail.web.deliveries import DeliveryLine
 from webmail.web.htmx import render
 from webmail.web.viewing import Notice, Undo, leave, left, own_mail, page
 from webmail.web.words import gettext as _
 from webmail.web.words import ngettext
 
 blueprint = Blueprint("outbox", __name__)
+MAX_SELECTED = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A message that has left, and the people it has not reached."""
+
+    href: str
+    subject: str
+    sent_at: datetime
+    is_open: bool
+    people: Sequence[DeliveryLine]
 
 
 @blueprint.get("/outbox", endpoint="index")
 @requires("mail")
 def index() -> BaseResponse:
-    """What waits to leave, soonest first; after Send, with the way back."""
+    """What waits to leave, soonest first; after Send, with the way back. Below, what has not reached everybody."""
     with own_mail() as keys:
         counts = folders.counts(keys.mailbox_id)
         lines = later.listed(keys)
+        stuck = [_left(one) for one in pending.stuck(keys)]
     notice = left()
     if request.args.get("sent"):
         notice = _just_sent(read_id(request.args["sent"]), lines)
-    return render("outbox/index.html", None, **page(_("Outbox"), counts=counts, notice=notice, lines=lines))
+    context: dict[str, Any] = {
+        "lines": lines,
+        "tried": [one for one in stuck if one.is_open],
+        "failed": [one for one in stuck if not one.is_open],
+        "days": pending.DAYS,
+    }
+    return render("outbox/index.html", None, **page(_("Outbox"), counts=counts, notice=notice, **context))
+
+
+def _left(one: pending.Stuck) -> Left:
+    href = url_for("mail.message", folder=Kind.SENT.slug, message=one.message_id)
+    subject = one.summary.subject if one.summary else ""
+    return Left(href, subject, one.sent_at, one.is_open, [deliveries.line(status) for status in one.statuses])
 
 
 def _just_sent(message_id: int, lines: Sequence[Waiting]) -> Notice:
@@ -49,6 +79,17 @@ def _just_sent(message_id: int, lines: Sequence[Waiting]) -> Notice:
     seconds = max(1, ceil((line.send_at - datetime.now(UTC)).total_seconds()))
     words = ngettext("Sending in %(num)s second.", "Sending in %(num)s seconds.", seconds)
     return Notice("status", words, Undo(url_for("outbox.cancel", message=message_id), [("edit", "1")]))
+
+
+@blueprint.post("/outbox/cancel", endpoint="cancel_some")
+@requires("mail")
+def cancel_some() -> BaseResponse:
+    """Make those that were selected in the list of drafts mere drafts again, and show that list."""
+    ids = [read_id(item) for item in request.form.getlist("id")[:MAX_SELECTED]]
+    with own_mail() as keys:
+        done = [later.cancel(keys, message_id) for message_id in sorted(ids)]
+    leave(word="draft_again" if any(done) else "nothing_waited")
+    return redirect(url_for("mail.folder", folder=Kind.DRAFTS.slug), 303)
 
 
 @blueprint.post("/outbox/<id:message>/cancel", endpoint="cancel")
