@@ -14,6 +14,7 @@ class Refusal(StrEnum):
     UNKNOWN = "unknown"
     SUSPENDED = "suspended"
     REVOKED = "revoked"
+    RECLAIMED = "reclaimed"
     FULL = "full"
     OVER_LIMIT = "over_limit"
     NOT_LOCAL = "not_local"

@@ -71,6 +71,8 @@ _TABLE: Mapping[str, tuple[int, str, str]] = {
     "unknown": _NO_SUCH_MAILBOX,
     "suspended": _NO_SUCH_MAILBOX,
     "revoked": _NO_SUCH_MAILBOX,
+    # A name that was taken back rests for two years: who still writes to it should stop, and not find somebody else there later.
+    "reclaimed": (550, "5.1.6", "This mailbox is no longer in use"),
     "not_local": (550, "5.7.1", "Relaying denied"),
     "full": (452, "4.2.2", "Mailbox full; try again later"),
     "over_limit": (450, "4.2.1", "Mailbox is receiving too much mail; try again later"),

@@ -31,7 +31,8 @@ class Report(Base):
     account_id: Mapped[BigId] = mapped_column(ForeignKey("account.account_id"))
     kind: Mapped[str] = mapped_column(Text)
     state: Mapped[str] = mapped_column(Text, server_default="open")
-    content_key: Mapped[bytes] = mapped_column(LargeBinary)
-    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    content_key: Mapped[bytes | None] = mapped_column(LargeBinary)
+    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """Gone a time after the case was closed."""
     words: Mapped[bytes | None] = mapped_column(LargeBinary)
     reported_at: Mapped[StampNow]

@@ -8,25 +8,27 @@ from sqlalchemy.dialects.postgresql import insert
 
 from webmail.db import db, new_id
 from webmail.errors import Refused
+from webmail.governance.cases import subjects
+from webmail.governance.cases.sealing import open_secret
+from webmail.governance.cases.taking import Brought, take
 from webmail.governance.models import Report, ServiceKey
+from webmail.governance.service_keys import PURPOSE, public_key
 from webmail.keys import (
     MailboxKeys,
     MasterKeys,
     Place,
     new_content_key,
-    new_service_keys,
     open_service,
     seal,
     seal_for,
     unseal,
 )
-from webmail.mail import messages
+from webmail.mail import messages, reading
 
 KINDS = ("spam", "phishing", "malware", "fraud", "harassment", "other")
 MAX_WORDS = 2_000
 MAX_A_DAY, MAX_BYTES_A_DAY = 100, 200 << 20
 """Of one mailbox: the copies are kept for the staff beyond its quota, and after their messages are gone."""
-_PURPOSE = "reports"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ def report(
     if known is not None:
         return known
     _refuse_a_flood(keys.mailbox_id)
-    raw, public_key = messages.source(keys, message_id), _public_key(master)
+    raw, service_key = messages.source(keys, message_id), public_key(master)
     report_id, content_key = new_id(), new_content_key()
 
     def place(field: str) -> Place:
@@ -68,14 +70,50 @@ def report(
         "message_id": message_id,
         "account_id": account_id,
         "kind": kind,
-        "content_key": seal_for(public_key, content_key, place("content_key")),
+        "content_key": seal_for(service_key, content_key, place("content_key")),
         "sealed": seal(content_key, raw, place("sealed")),
         "words": seal(content_key, words.encode(), place("words")) if words.strip() else None,
     }
     db.session.execute(insert(Report).values(**values).on_conflict_do_nothing())
     found = of_message(keys.mailbox_id, message_id)
     assert found is not None
+    if found.report_id == report_id:
+        _bring(keys, master, found, account_id, words, len(raw))
     return found
+
+
+def _bring(
+    keys: MailboxKeys, master: MasterKeys, report: Reported, account_id: int, words: str, size: int
+) -> None:
+    """Put a new report into a case. What staff see at once is its kind, its reporter's words and whom it is about; no more."""
+    secret = open_secret(master)
+    view = _view(keys, report.message_id)
+    told = view.authentication
+    about = subjects.account_of(view.sender[1]) if told is None or told.verdict != "failed" else None
+    if about == account_id:
+        about = None  # in one's own name: that is somebody else's doing
+    brought = Brought(
+        item_id=report.report_id,
+        kind=report.kind,
+        source="report",
+        subjects=subjects.of_view(secret, view, about),
+        label=view.sender[1],
+        about=about,
+        account_id=account_id,
+        report=(keys.mailbox_id, report.report_id),
+        reporter=f"account:{account_id}",
+        answerable=True,
+        words=words.strip(),
+        size=size,
+    )
+    take(master, secret, brought, actor=f"account:{account_id}")
+
+
+def _view(keys: MailboxKeys, message_id: int) -> reading.View:
+    """What a message says of itself; nothing where it cannot be read."""
+    if messages.line(keys, message_id).state != "filed":
+        return reading.View()
+    return reading.load(keys, message_id)
 
 
 def _refuse_a_flood(mailbox_id: int) -> None:
@@ -107,7 +145,7 @@ def open_report(master: MasterKeys, mailbox_id: int, report_id: int) -> tuple[by
     """The reported message and its reporter's words. Whoever calls this has written down before that, and why, it is opened."""
     query = (
         select(Report.content_key, Report.sealed, Report.words, ServiceKey.wrapped)
-        .join(ServiceKey, ServiceKey.purpose == _PURPOSE)
+        .join(ServiceKey, ServiceKey.purpose == PURPOSE)
         .where(Report.mailbox_id == mailbox_id, Report.report_id == report_id)
     )
     row = db.session.execute(query).one()
@@ -115,18 +153,6 @@ def open_report(master: MasterKeys, mailbox_id: int, report_id: int) -> tuple[by
     def place(field: str) -> Place:
         return Place("report", mailbox_id, report_id, field)
 
-    content_key = open_service(master, _PURPOSE, row.wrapped, row.content_key, place("content_key"))
+    content_key = open_service(master, PURPOSE, row.wrapped, row.content_key, place("content_key"))
     words = unseal(content_key, row.words, place("words")).decode() if row.words else ""
     return unseal(content_key, row.sealed, place("sealed")), words
-
-
-def _public_key(master: MasterKeys) -> bytes:
-    """The service's public key for reports; made by the first report ever. Two first ones at once make one key."""
-    query = select(ServiceKey.public_key).where(ServiceKey.purpose == _PURPOSE)
-    found = db.session.execute(query).scalar()
-    if found is not None:
-        return found
-    made = new_service_keys(master, _PURPOSE)
-    statement = insert(ServiceKey).values(purpose=_PURPOSE, public_key=made.public_key, wrapped=made.wrapped)
-    db.session.execute(statement.on_conflict_do_nothing())
-    return db.session.execute(query).scalar_one()

@@ -1,6 +1,6 @@
 """Reporting a message to the staff: `/report`. The form says what they get, and that they get nothing else."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import Blueprint, current_app, g, redirect, request, url_for
@@ -10,7 +10,11 @@ from werkzeug.wrappers import Response as BaseResponse
 from webmail.db import show_id
 from webmail.errors import NotFound
 from webmail.governance import reports
+from webmail.governance.cases import telling
+from webmail.governance.cases.sealing import open_secret
+from webmail.keys import MailboxKeys
 from webmail.mail import correspondents, folders, messages, reading
+from webmail.web import case_words
 from webmail.web.access import requires
 from webmail.web.htmx import render
 from webmail.web.opened import Who
@@ -38,19 +42,20 @@ def index() -> BaseResponse:
     with own_mail() as keys:
         counts = folders.counts(keys.mailbox_id)
         lines = []
+        told = telling.of_mailbox(open_secret(current_app.extensions["master_keys"]))
         for item in reports.of_mailbox(keys.mailbox_id):
             try:
                 line = messages.line(keys, item.message_id)
             except NotFound:
                 line = None
-            lines.append((item, str(KINDS[item.kind]), line))
+            lines.append((item, str(KINDS[item.kind]), line, told.get(item.report_id)))
     return render("report/index.html", None, **page(_("Reports"), counts=counts, lines=lines, notice=left()))
 
 
 @blueprint.get("/report/<id:message>", endpoint="new")
 @requires("mail")
 def new(message: int) -> BaseResponse:
-    """What is wrong with a message?"""
+    """What is wrong with a message? Or, once it was reported: how far that is, and what was answered."""
     return _form(message, "", "", NO_ERRORS)
 
 
@@ -96,11 +101,16 @@ def file(message: int) -> BaseResponse:
 
 def _form(message: int, kind: str, words: str, errors: Mapping[str, str]) -> BaseResponse:
     with own_mail() as keys:
-        line = messages.line(keys, message)
-        if line.direction != "in":
-            raise NotFound("message")
-        counts = folders.counts(keys.mailbox_id)
         before = reports.of_message(keys.mailbox_id, message)
+        told = (
+            telling.of_report(open_secret(current_app.extensions["master_keys"]), before.report_id)
+            if before
+            else None
+        )
+        counts = folders.counts(keys.mailbox_id)
+        line = _line(keys, message, gone=before is not None)
+    if line is None:
+        return _gone(before, told, counts)
     context: dict[str, Any] = {
         "message_id": show_id(message),
         "subject": line.summary.subject if line.summary else "",
@@ -108,11 +118,42 @@ def _form(message: int, kind: str, words: str, errors: Mapping[str, str]) -> Bas
         "kinds": KINDS,
         "form": {"kind": kind, "words": words, "errors": errors},
         "before": before,
+        "told": told,
+        "words": case_words,
         "back": url_for("mail.message", folder=line.folder.slug, message=message),
         "max_words": reports.MAX_WORDS,
     }
+    title = _("Your report") if before else _("Report a message")
     response = render(
-        "report/new.html", None, **page(_("Report a message"), current=line.folder, counts=counts, **context)
+        "report/new.html",
+        None,
+        **page(
+            title,
+            current=line.folder,
+            counts=counts,
+            **context,
+        ),
     )
     response.status_code = 422 if any(errors.values()) else 200
     return response
+
+
+def _line(keys: MailboxKeys, message: int, *, gone: bool) -> messages.Line | None:
+    """A message that came in; None for one that was reported, and deleted since. Raises NotFound."""
+    try:
+        line = messages.line(keys, message)
+    except NotFound:
+        if gone:
+            return None
+        raise
+    if line.direction != "in":
+        raise NotFound("message")
+    return line
+
+
+def _gone(
+    before: reports.Reported | None, told: telling.Told | None, counts: Sequence[folders.Count]
+) -> BaseResponse:
+    """How far the report of a message is that its reporter has deleted."""
+    context: dict[str, Any] = {"before": before, "told": told, "words": case_words}
+    return render("report/gone.html", None, **page(_("Report"), counts=counts, **context))
