@@ -4,10 +4,8 @@ A setting is one field of `Settings`; its metadata holds the variable's name, wh
 the error messages and the README's table are all made from these fields, so they cannot disagree.
 """
 
-import base64
-import binascii
+import difflib
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -15,9 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from webmail import setting_texts as texts
 from webmail.errors import SettingError
-
-ENVIRONMENTS = ("production", "development", "test")
 
 
 def _setting(
@@ -25,85 +22,6 @@ def _setting(
 ) -> Any:
     """Declare a setting: its variable, what it means, an example, the default, and how text becomes a value."""
     return field(default=default, metadata={"name": name, "help": help, "example": example, "parse": parse})
-
-
-def _environment(text: str) -> str:
-    if text not in ENVIRONMENTS:
-        raise ValueError(f"is {text!r}; it must be one of {', '.join(ENVIRONMENTS)}")
-    return text
-
-
-def _origin(text: str) -> str:
-    parts = urlsplit(text)
-    if (
-        parts.scheme not in ("http", "https")
-        or not parts.hostname
-        or parts.path not in ("", "/")
-        or parts.query
-    ):
-        raise ValueError("must be a scheme and a host, without a path")
-    return f"{parts.scheme}://{parts.netloc.lower()}"
-
-
-def _listen(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65535:
-        raise ValueError("must be host:port")
-    return host.strip("[]"), int(port)
-
-
-def _listens(text: str) -> tuple[tuple[str, int], ...]:
-    return tuple(_listen(item.strip()) for item in text.split(",") if item.strip())
-
-
-def _database_url(text: str) -> str:
-    scheme, colon, rest = text.partition("://")
-    if not colon or scheme not in ("postgres", "postgresql", "postgresql+psycopg"):
-        raise ValueError("must be a postgresql:// address; mtumail has no second database")
-    return f"postgresql+psycopg://{rest}"
-
-
-def _redis_url(text: str) -> str:
-    if urlsplit(text).scheme not in ("redis", "rediss", "unix"):
-        raise ValueError("must begin with redis://, rediss:// or unix://")
-    return text
-
-
-def _master_keys(text: str) -> tuple[bytes, ...]:
-    keys = []
-    for item in text.replace(",", " ").split():
-        try:
-            key = base64.b64decode(item, validate=True)
-        except (binascii.Error, ValueError):
-            raise ValueError("must be base64, one key or several with the current one first") from None
-        if len(key) != 32:
-            raise ValueError(f"holds a key of {len(key)} bytes; each must be 32")
-        keys.append(key)
-    if not keys:
-        raise ValueError("is empty")
-    return tuple(keys)
-
-
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not re.fullmatch(r"\d{1,15}", text) or not low <= int(text) <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}")
-        return int(text)
-
-    return parse
-
-
-def _switch(text: str) -> bool:
-    words = {"yes": True, "no": False}
-    if text not in words:
-        raise ValueError("is neither yes nor no")
-    return words[text]
-
-
-def _host_name(text: str) -> str:
-    if not re.fullmatch(r"[a-zA-Z0-9]([a-zA-Z0-9.-]{0,251}[a-zA-Z0-9])?", text):
-        raise ValueError("must be a host name")
-    return text.lower()
 
 
 @dataclass(frozen=True)
@@ -115,35 +33,35 @@ class Settings:
         "`production`, `development` or `test`. Only the last two accept the local Clerk.",
         "production",
         "production",
-        _environment,
+        texts.environment,
     )
     origin: str = _setting(
         "MTUMAIL_ORIGIN",
         "Where people reach the web app: scheme and host. Links, cookies and the Host check are made from it.",
         "https://mail.example.com",
         "",
-        _origin,
+        texts.origin,
     )
     database_url: str = _setting(
         "DATABASE_URL",
         "Postgres, with the role of the process that reads it.",
         "postgresql://mtumail_web:secret@db.internal/mtumail",
         "",
-        _database_url,
+        texts.database_url,
     )
     redis_url: str = _setting(
         "REDIS_URL",
         "Redis or Valkey; only wakes workers, holds nothing that can be lost.",
         "redis://127.0.0.1:6379/0",
         "",
-        _redis_url,
+        texts.redis_url,
     )
     master_keys: tuple[bytes, ...] = _setting(
         "MTUMAIL_MASTER_KEY",
         "32 bytes in base64; several, the current one first, while rotating. Not given to inbound.",
         "kq3N…=",
         (),
-        _master_keys,
+        texts.master_keys,
     )
     master_key_file: Path | None = _setting(
         "MTUMAIL_MASTER_KEY_FILE",
@@ -160,30 +78,34 @@ class Settings:
         "Address and port of the web app.",
         "127.0.0.1:8000",
         ("127.0.0.1", 8000),
-        _listen,
+        texts.listen,
     )
-    web_processes: int = _setting("MTUMAIL_WEB_PROCESSES", "Web worker processes.", "2", 2, _whole(1, 64))
-    web_threads: int = _setting("MTUMAIL_WEB_THREADS", "Threads of each web process.", "4", 4, _whole(1, 64))
+    web_processes: int = _setting(
+        "MTUMAIL_WEB_PROCESSES", "Web worker processes.", "2", 2, texts.whole(1, 64)
+    )
+    web_threads: int = _setting(
+        "MTUMAIL_WEB_THREADS", "Threads of each web process.", "4", 4, texts.whole(1, 64)
+    )
     trusted_proxies: int = _setting(
         "MTUMAIL_TRUSTED_PROXIES",
         "How many reverse proxies of yours stand before the web app.",
         "1",
         0,
-        _whole(0, 5),
+        texts.whole(0, 5),
     )
     smtp_listen: tuple[tuple[str, int], ...] = _setting(
         "MTUMAIL_SMTP_LISTEN",
         "Where inbound accepts mail; several with commas.",
         "0.0.0.0:25",
         (("127.0.0.1", 2525),),
-        _listens,
+        texts.listens,
     )
     smtp_health_listen: tuple[str, int] | None = _setting(
         "MTUMAIL_SMTP_HEALTH_LISTEN",
         "Health page of inbound, off unless set.",
         "127.0.0.1:8026",
         None,
-        _listen,
+        texts.listen,
     )
     smtp_trusted_networks: str = _setting(
         "MTUMAIL_SMTP_TRUSTED_NETWORKS",
@@ -206,21 +128,21 @@ class Settings:
         "The name inbound greets with and the relay is greeted by.",
         "mx.example.com",
         "localhost",
-        _host_name,
+        texts.host_name,
     )
     authenticate: bool = _setting(
         "MTUMAIL_AUTHENTICATE",
         "Whether inbound looks into SPF, DKIM, DMARC and ARC; it records what it finds, and refuses nothing for it.",
         "no",
         True,
-        _switch,
+        texts.switch,
     )
     dns_servers: tuple[tuple[str, int], ...] = _setting(
         "MTUMAIL_DNS",
         "Resolvers that inbound asks, `address:port`, several with commas; the system's where empty. Choose validating ones.",
         "127.0.0.1:53",
         (),
-        _listens,
+        texts.listens,
     )
     relay_url: str = _setting(
         "MTUMAIL_RELAY_URL",
@@ -229,46 +151,124 @@ class Settings:
         "smtp+starttls://user:secret@smtp.mailcheap.example:587",
         "",
     )
+    local_url: str = _setting(
+        "MTUMAIL_LOCAL_URL",
+        "Inbound's own address: mail between people of this installation is handed there, for the relay would only bring it back."
+        " Empty: it goes by the relay like all other mail.",
+        "smtp://127.0.0.1:25",
+        "",
+    )
     undo_seconds: int = _setting(
         "MTUMAIL_UNDO_SECONDS",
         "How long what was sent waits for a second thought, for people who did not choose; 0 to 30.",
         "0",
         10,
-        _whole(0, 30),
+        texts.whole(0, 30),
     )
     send_hour: int = _setting(
         "MTUMAIL_SEND_HOUR",
         "Recipients a person may write to in an hour, a fifth in the first week; more wait for room. 0: any number.",
         "500",
         200,
-        _whole(0, 1_000_000),
+        texts.whole(0, 1_000_000),
     )
-    send_day: int = _setting("MTUMAIL_SEND_DAY", "The same in a day.", "5000", 1_000, _whole(0, 1_000_000))
+    send_day: int = _setting(
+        "MTUMAIL_SEND_DAY", "The same in a day.", "5000", 1_000, texts.whole(0, 1_000_000)
+    )
     message_bytes: int = _setting(
         "MTUMAIL_MESSAGE_BYTES",
         "The largest message taken in or sent.",
         "26214400",
         26_214_400,
-        _whole(65_536, 104_857_600),
+        texts.whole(65_536, 104_857_600),
     )
     quota_bytes: int = _setting(
         "MTUMAIL_QUOTA_BYTES",
         "Space of a new mailbox.",
         "5000000000",
         5_000_000_000,
-        _whole(1_000_000, 10**14),
+        texts.whole(1_000_000, 10**14),
     )
     registration: str = _setting(
         "MTUMAIL_REGISTRATION",
-        "`open`: whoever Clerk signs in may take a mailbox name; `closed`: nobody.",
+        "`open`: whoever Clerk signs in may take a mailbox name; `invite`: who has a code; `closed`: nobody. A domain may differ.",
         "closed",
         "closed",
+    )
+    signups_hour: int = _setting(
+        "MTUMAIL_SIGNUPS_HOUR",
+        "New mailboxes an hour, of all people together; 0: any number.",
+        "200",
+        60,
+        texts.whole(0, 1_000_000),
+    )
+    person_mailboxes: int = _setting(
+        "MTUMAIL_PERSON_MAILBOXES", "Mailboxes that a person may own.", "1", 3, texts.whole(1, 1000)
+    )
+    person_bytes: int = _setting(
+        "MTUMAIL_PERSON_BYTES",
+        "Space of all mailboxes that a person owns.",
+        "15000000000",
+        15_000_000_000,
+        texts.whole(1_000_000, 10**15),
+    )
+    backup_to: Path | None = _setting(
+        "MTUMAIL_BACKUP_TO",
+        "The folder of backups, best on another machine's disk. Backups are made where this and the next two are set.",
+        "/mnt/backup/mtumail",
+        None,
+        Path,
+    )
+    backup_key_file: Path | None = _setting(
+        "MTUMAIL_BACKUP_KEY_FILE",
+        "A file (mode 0600) with the key of backups, made by `mtumail keys backup`; kept apart from the master key.",
+        "/etc/mtumail-backup/backup.key",
+        None,
+        Path,
+    )
+    backup_url: str = _setting(
+        "MTUMAIL_BACKUP_URL",
+        "Postgres, with the role mtumail_backup; read by workers and by `mtumail backup`.",
+        "postgresql://mtumail_backup:secret@db.internal/mtumail",
+        "",
+        texts.database_url,
     )
     contact: str = _setting(
         "MTUMAIL_CONTACT",
         "Where questions about privacy go; printed in the policy.",
         "privacy@example.com",
         "postmaster",
+    )
+    checkpoints: str = _setting(
+        "MTUMAIL_CHECKPOINTS",
+        "The second place of the audit log's signed checkpoints: a folder on another mount (one file each, never written again),"
+        " or `run:` and a program that is given each on its standard input.",
+        "/mnt/elsewhere/checkpoints",
+        "",
+        texts.second_place,
+    )
+    checkpoint_minutes: int = _setting(
+        "MTUMAIL_CHECKPOINT_MINUTES",
+        "How often the audit log is signed at most, while it grows.",
+        "5",
+        10,
+        texts.whole(1, 1440),
+    )
+    case_hours: tuple[tuple[str, int], ...] = _setting(
+        "MTUMAIL_CASE_HOURS",
+        "Hours until a case of a kind is due, where they differ from 24 (malware, phishing, security), 48 (fraud, harassment),"
+        " 72 (legal) and 168 (all others).",
+        "phishing=12,spam=96",
+        (),
+        texts.hours,
+    )
+    metrics_token: str = _setting(
+        "MTUMAIL_METRICS_TOKEN",
+        "What a Prometheus shows to read `/metrics` of the web app (`Authorization: Bearer …`), 24 characters or more; empty:"
+        " there is no such page.",
+        "xGw1…",
+        "",
+        texts.long_secret,
     )
     clerk: Mapping[str, str] = _setting("CLERK_*", "Clerk's settings: see the table below.", "", None)
 
@@ -293,7 +293,7 @@ class Settings:
         return settings
 
     def _check(self) -> None:
-        if self.registration not in ("open", "closed"):
+        if self.registration not in ("open", "invite", "closed"):
             raise SettingError("MTUMAIL_REGISTRATION", f"is {self.registration!r}", "open")
         if bool(self.tls_certificate) != bool(self.tls_key):
             raise SettingError(
@@ -315,6 +315,11 @@ class Settings:
                 raise SettingError(item.metadata["name"], "is not set", item.metadata["example"])
 
     @cached_property
+    def log_origin(self) -> str:
+        """What the audit log calls itself in its first checkpoint, and from then on (c2sp.org/tlog-checkpoint: origin)."""
+        return f"{urlsplit(self.origin).hostname or self.host_name}/audit"
+
+    @cached_property
     def secure(self) -> bool:
         """True where people reach us over https."""
         return self.origin.startswith("https:")
@@ -323,3 +328,22 @@ class Settings:
 def read() -> Settings:
     """The settings of this process, from its environment."""
     return Settings.from_environment(os.environ)
+
+
+def sudo_user() -> str:
+    """Who called sudo, as sudo says: nobody's setting, but told by the environment alone."""
+    return os.environ.get("SUDO_USER", "")
+
+
+def unknown() -> list[tuple[str, str]]:
+    """Variables of ours in the environment that nothing reads, each with the name that may be meant or "": typing errors."""
+    known = [item.metadata["name"] for item in fields(Settings)]
+    strange = (
+        name
+        for name in sorted(os.environ)
+        if name.startswith("MTUMAIL_") and name not in known and not name.startswith(_READ_BY_TOOLS)
+    )
+    return [(name, next(iter(difflib.get_close_matches(name, known, 1)), "")) for name in strange]
+
+
+_READ_BY_TOOLS = ("MTUMAIL_PASSWORD_", "MTUMAIL_PG_BIN", "MTUMAIL_CORPORA")

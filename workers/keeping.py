@@ -1,7 +1,9 @@
 """What runs by the clock."""
 
-from webmail import jobs, work
+from webmail import jobs, schedules, work
 from webmail.db import transaction
+from webmail.identity import errands
+from workers import intake, owners
 from workers.context import core
 
 
@@ -10,6 +12,11 @@ def sweep() -> list[str]:
     with core().app_context():
         with transaction():
             kinds = list(work.kinds_due())
+            kinds += [jobs.KEEP] if schedules.due() else []
+            kinds += [jobs.ERRAND] if errands.is_due() else []
+            kinds += [jobs.OWNERS] if owners.is_due() else []
+        if intake.look():
+            jobs.ring(jobs.INTAKE)
         for kind in kinds:
             jobs.ring(kind)
     return kinds

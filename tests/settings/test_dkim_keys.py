@@ -214,7 +214,8 @@ def command(database, environment):
             "DATABASE_URL": database.urls["owner"],
             "MTUMAIL_MASTER_KEY": environment["MTUMAIL_MASTER_KEY"],
         }
-        result = CliRunner().invoke(cli.cli, ["keys", "dkim", *arguments], env=urls)
+        why = () if arguments[0] == "list" else ("--reason", "ticket 12")
+        result = CliRunner().invoke(cli.cli, ["keys", "dkim", *arguments, *why], env=urls)
         if code == 0:
             assert result.exit_code == 0, result.output
         return result
@@ -249,7 +250,7 @@ def test_the_command_prints_records_to_publish(command, domain_id, states, super
     )
     shown = command("list", "--records").output
     assert all(line in shown for line in lines)
-    assert superuser.execute(text("SELECT count(*) FROM audit_event WHERE actor LIKE 'cli:_%'")).scalar() == 4
+    assert superuser.execute(text("SELECT count(*) FROM audit_event WHERE actor LIKE 'cli:_%'")).scalar() == 6
 
 
 def test_the_command_retires_and_warns(command, domain_id):

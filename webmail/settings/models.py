@@ -1,13 +1,16 @@
 """Configuration kept in the database."""
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, Text, text
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, LargeBinary, Text, func, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webmail.db import Base, BigId, Stamp, StampNow
 
 
 class Domain(Base):
-    """A mail domain that we host."""
+    """A mail domain that we host. `registration`: who may take a name in it; None is what the installation does."""
 
     __tablename__ = "domain"
     __table_args__ = (
@@ -18,6 +21,7 @@ class Domain(Base):
 
     domain_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
     name: Mapped[str] = mapped_column(Text, unique=True)
+    registration: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[StampNow]
 
 
@@ -66,3 +70,30 @@ class DkimKey(Base):
     activated_at: Mapped[Stamp | None]
     retired_at: Mapped[Stamp | None]
     verifies_until: Mapped[Stamp | None]
+
+
+class Setting(Base):
+    """A setting of the service that somebody set; a value of NULL gave it back to its standard."""
+
+    __tablename__ = "setting"
+
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    value: Mapped[Any | None] = mapped_column(JSONB)
+    changed_at: Mapped[Stamp] = mapped_column(server_default=func.clock_timestamp())
+    changed_by: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text, server_default="")
+
+
+class SettingChange(Base):
+    """What a setting was before and after a change: written by the database, and by nobody again."""
+
+    __tablename__ = "setting_change"
+    __table_args__ = (Index("setting_change_name_change_id", "name", text("change_id DESC")),)
+
+    change_id: Mapped[BigId] = mapped_column(Identity(always=True), primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    before: Mapped[Any | None] = mapped_column(JSONB)
+    after: Mapped[Any | None] = mapped_column(JSONB)
+    changed_at: Mapped[Stamp]
+    changed_by: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)
