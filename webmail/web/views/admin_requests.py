@@ -1,0 +1,153 @@
+"""Requests about privacy, for admins: `/admin/requests`. The queue by its clock; who asks; extension; answer."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask import Blueprint, abort, g, redirect, request, url_for
+from flask_babel import lazy_gettext as _l
+from werkzeug.wrappers import Response as BaseResponse
+
+from webmail.db import rows
+from webmail.identity import roles
+from webmail.identity.viewer import Viewer
+from webmail.mail.addresses import AddressError, base_local, parse_spec
+from webmail.privacy.requests import asking
+from webmail.privacy.requests.asking import RequestRefused
+from webmail.web import request_words as words
+from webmail.web.access import requires
+from webmail.web.staff import Panel, Waiting, panel, staff_page, staff_transaction
+from webmail.web.viewing import leave, more_words
+from webmail.web.views.requests import master
+from webmail.web.words import gettext as _
+
+blueprint = Blueprint("admin_requests", __name__)
+
+more_words(
+    request_entered=_l("Written down. Its clock runs from now."),
+    request_changed=_l("Done, and written into the log."),
+)
+
+
+@panel("admin", place="admin")
+def waiting(_viewer: Viewer) -> Panel | None:
+    """How many wait, and which are past their time."""
+    [[count, late]] = rows(_WAITING, {})
+    if not count:
+        return None
+    where = url_for("admin_requests.index")
+    lines = [Waiting(_("%(num)s past their time", num=late), where, late=True)] if late else []
+    return Panel(_("Requests about privacy"), where, int(count), lines)
+
+
+_WAITING = "SELECT count(*), count(*) FILTER (WHERE due_at < now()) FROM privacy_request WHERE state = 'open'"
+
+
+@blueprint.get("/admin/requests", endpoint="index")
+@requires("admin")
+def index() -> BaseResponse:
+    """What is open, by its clock; what was answered; and a form for what came another way."""
+    return _index()
+
+
+@blueprint.post("/admin/requests", endpoint="enter")
+@requires("admin")
+def enter() -> BaseResponse:
+    """Write down what came by mail, on paper, or for somebody."""
+    typed = {name: request.form.get(name, "").strip() for name in ("kind", "source", "address", "words")}
+    try:
+        with staff_transaction():
+            account_id = _person(typed["address"])
+            asking.enter(
+                master(),
+                typed["kind"],
+                typed["source"],
+                typed["words"],
+                by=g.viewer.account_id,
+                account_id=account_id,
+            )
+    except RequestRefused as refusal:
+        return _index(str(words.REFUSED[refusal.reason]), typed)
+    leave(word="request_entered")
+    return redirect(url_for("admin_requests.index"), 303)
+
+
+@blueprint.get("/admin/requests/<id:asked>", endpoint="one")
+@requires("admin")
+def one(asked: int) -> BaseResponse:
+    """One request with what can be done about it."""
+    return _one(asked)
+
+
+@blueprint.post("/admin/requests/<id:asked>", endpoint="act")
+@requires("admin")
+def act(asked: int) -> BaseResponse:
+    """Say that who asks was checked, extend, answer or refuse."""
+    do = ACTS.get(request.form.get("act", ""))
+    if do is None:
+        abort(400)
+    try:
+        with staff_transaction():
+            asking.one(master(), asked)
+            do(asked, g.viewer.account_id, request.form.get("words", ""))
+    except RequestRefused as refusal:
+        return _one(asked, str(words.REFUSED[refusal.reason]))
+    leave(word="request_changed")
+    return redirect(url_for("admin_requests.one", asked=asked), 303)
+
+
+def _identify(number: int, by: int, said: str) -> None:
+    asking.identify(number, by=by, account_id=_person(said.strip()))
+
+
+def _extend(number: int, by: int, said: str) -> None:
+    asking.extend(master(), number, said, by=by)
+
+
+def _done(number: int, by: int, said: str) -> None:
+    asking.answer(master(), number, said, refused=False, by=by)
+
+
+def _refuse(number: int, by: int, said: str) -> None:
+    asking.answer(
+        master(), number, f"{said.strip()}\n\n{words.COMPLAINT}" if said.strip() else "", refused=True, by=by
+    )
+
+
+ACTS: Mapping[str, Callable[[int, int, str], None]] = {
+    "identify": _identify,
+    "extend": _extend,
+    "done": _done,
+    "refuse": _refuse,
+}
+
+
+def _person(asked: str) -> int | None:
+    """The owner of an address; None for none given."""
+    if not asked:
+        return None
+    try:
+        address = parse_spec(asked)
+    except AddressError:
+        raise RequestRefused("unknown") from None
+    found = roles.find(base_local(address.local), address.domain.lower())
+    if found is None:
+        raise RequestRefused("unknown")
+    return found.account_id
+
+
+def _index(problem: str = "", typed: Mapping[str, str] | None = None) -> BaseResponse:
+    with staff_transaction():
+        lines, past = asking.queue(master()), asking.answered(master())
+    return staff_page(
+        "privacy/requests_queue.html", title=_("Requests about privacy"), status=422 if problem else 200, lines=lines, past=past,
+        words=words, typed=typed or dict.fromkeys(("kind", "source", "address", "words"), ""), problem=problem, limits=asking,
+    )  # fmt: skip
+
+
+def _one(number: int, problem: str = "") -> BaseResponse:
+    with staff_transaction():
+        found = asking.one(master(), number)
+    context: dict[str, Any] = {"one": found, "words": words, "problem": problem, "limits": asking}
+    return staff_page(
+        "privacy/request.html", title=str(words.KINDS[found.kind]), status=409 if problem else 200, **context
+    )
