@@ -1,14 +1,17 @@
 """Roles, the database and its migrations: what must stand before any process of mtumail starts.
 
-Four login roles: `mtumail_owner` owns the tables and migrates; `mtumail_web`, `mtumail_worker` and `mtumail_inbound` each hold
-just what their process needs (`webmail/migrations/versions/0001_*.py` grants it). None is a
-superuser, none may bypass row security.
+Five login roles: `mtumail_owner` owns the tables and migrates; `mtumail_web`, `mtumail_worker` and `mtumail_inbound` each hold
+just what their process needs (the migrations grant it); `mtumail_backup` reads every row, sealed as it is, and changes none. None
+is a superuser, none may bypass row security. `mtumail_staff` cannot
+log in: for pages of the staff, the web process becomes it for one transaction (`db.transaction(staff=True)`), and has then no right
+to mail.
 """
 
 import importlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
@@ -20,18 +23,36 @@ from sqlalchemy.pool import NullPool
 from webmail.errors import SettingError
 
 OWNER, WEB, WORKER, INBOUND = "mtumail_owner", "mtumail_web", "mtumail_worker", "mtumail_inbound"
-ROLES = (OWNER, WEB, WORKER, INBOUND)
+BACKUP = "mtumail_backup"
+ROLES = (OWNER, WEB, WORKER, INBOUND, BACKUP)
+STAFF = "mtumail_staff"
 _MIGRATION_LOCK = 0x6D74_756D  # "mtum": two migration runs wait for each other
 _MODELS = (
     "webmail.audit",
     "webmail.settings.models",
     "webmail.identity.models",
+    "webmail.identity.role_models",
+    "webmail.identity.session_models",
+    "webmail.identity.webhook_models",
     "webmail.mail.models",
     "webmail.mail.contact_models",
+    "webmail.mail.membership_models",
     "webmail.sending.models",
     "webmail.sending.writing_models",
     "webmail.governance.models",
+    "webmail.governance.cases.models",
+    "webmail.governance.access.models",
+    "webmail.governance.actions.models",
+    "webmail.governance.memory.models",
     "webmail.work",
+    "webmail.schedules",
+    "webmail.samples",
+    "webmail.privacy.retention",
+    "webmail.privacy.backup.models",
+    "webmail.privacy.erasure.models",
+    "webmail.privacy.requests.models",
+    "webmail.privacy.export.models",
+    "webmail.privacy.taking_in.models",
 )
 
 
@@ -45,7 +66,7 @@ def provision(admin_url: str, passwords: Mapping[str, str], database: str = "mtu
     """Create the roles and the database if they are missing, and set the roles' passwords. Safe to repeat.
 
     `admin_url` is a role that may create both; `passwords` maps each of ROLES to its password. Returns the URL of each role by its
-    short name: owner, web, worker, inbound.
+    short name: owner, web, worker, inbound, backup.
     """
     engine = create_engine(_driver(admin_url), isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with engine.connect() as connection:
@@ -60,6 +81,7 @@ def provision(admin_url: str, passwords: Mapping[str, str], database: str = "mtu
                 verb + " ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS PASSWORD {}"
             )
             raw.execute(statement.format(sql.Identifier(role), sql.Literal(passwords[role])))
+        _make_staff(raw)
         if not connection.execute(
             text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": database}
         ).scalar():
@@ -84,6 +106,14 @@ def provision(admin_url: str, passwords: Mapping[str, str], database: str = "mtu
     }
 
 
+def _make_staff(raw: Any) -> None:
+    """The role that web becomes for pages of the staff. NOINHERIT: web has its rights only while it says that it is it."""
+    if not raw.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [STAFF]).fetchone():
+        raw.execute(sql.SQL("CREATE ROLE {} NOLOGIN NOSUPERUSER NOBYPASSRLS").format(sql.Identifier(STAFF)))
+    raw.execute(sql.SQL("ALTER ROLE {} NOINHERIT").format(sql.Identifier(WEB)))
+    raw.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(STAFF), sql.Identifier(WEB)))
+
+
 def migrate(owner_url: str, target: str = "head") -> None:
     """Bring the schema to `target` ("head", "base", or a revision), whichever way that is. Two runs at once wait in line."""
     with _migrating(owner_url) as (config, connection):
@@ -99,6 +129,14 @@ def migrate(owner_url: str, target: str = "head") -> None:
             command.downgrade(config, goal)
         else:
             command.upgrade(config, goal if goal != "base" else "head")
+            _let_backups_read(connection)
+
+
+def _let_backups_read(connection: Connection) -> None:
+    """Tables that a migration made may have row security; backups read them all the same."""
+    if connection.execute(text("SELECT to_regproc('backup_reads_all')")).scalar():
+        connection.execute(text("SELECT backup_reads_all()"))
+    connection.commit()
 
 
 def pending(owner_url: str) -> list[str]:
