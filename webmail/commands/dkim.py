@@ -1,7 +1,5 @@
 """`mtumail keys dkim`: the keys that hosted domains sign their mail with, and their records in DNS."""
 
-import os
-import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -9,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from webmail import config
+from webmail.commands.reasons import Operator, with_reason
 from webmail.errors import NotFound
 
 if TYPE_CHECKING:
@@ -56,7 +55,8 @@ def dkim_list(domain: str | None, records: bool) -> None:
     show_default=True,
     help="May be given more than once.",
 )
-def dkim_create(domain: str, algorithm: tuple[str, ...]) -> None:
+@with_reason
+def dkim_create(domain: str, algorithm: tuple[str, ...], operator: Operator) -> None:
     """Make the next keys of DOMAIN and print what to publish; they sign nothing before `activate`.
 
     Reads DATABASE_URL and the master key.
@@ -68,7 +68,7 @@ def dkim_create(domain: str, algorithm: tuple[str, ...]) -> None:
     with _database():
         domain_id = _hosted(domain)
         wanted = (one for one in dkim_records.ALGORITHMS if one in algorithm)
-        made = [dkim_keys.create(master, domain_id, one, _actor()) for one in wanted]
+        made = [dkim_keys.create(master, domain_id, one, operator.actor) for one in wanted]
         found = [key for key in dkim_keys.listed(domain_id) if key.selector in made]
     for key in sorted(found, key=lambda key: key.selector):
         _show_record(key)
@@ -77,7 +77,8 @@ def dkim_create(domain: str, algorithm: tuple[str, ...]) -> None:
 @dkim.command("activate")
 @click.argument("domain")
 @click.option("--unpublished", is_flag=True, help="Do not look whether DNS has the records.")
-def dkim_activate(domain: str, unpublished: bool) -> None:
+@with_reason
+def dkim_activate(domain: str, unpublished: bool, operator: Operator) -> None:
     """Sign the mail of DOMAIN with its next keys from now on; the ones before verify for a week.
 
     Refuses while DNS lacks their records: others would take the mail for forged. Reads DATABASE_URL, MTUMAIL_DNS.
@@ -90,7 +91,7 @@ def dkim_activate(domain: str, unpublished: bool) -> None:
     if missing:
         raise click.ClickException(f"not in DNS, or not the same: {', '.join(missing)}; see --help")
     with _database():
-        selectors = dkim_keys.activate(_hosted(domain), _actor(), [key.selector for key in waiting])
+        selectors = dkim_keys.activate(_hosted(domain), operator.actor, [key.selector for key in waiting])
     click.echo(f"{domain} signs with {' and '.join(selectors)}")
 
 
@@ -102,14 +103,15 @@ def dkim_activate(domain: str, unpublished: bool) -> None:
     is_flag=True,
     help="Somebody else may hold it: believe it no more, not even for mail on its way.",
 )
-def dkim_retire(domain: str, selector: str, leaked: bool) -> None:
+@with_reason
+def dkim_retire(domain: str, selector: str, leaked: bool, operator: Operator) -> None:
     """Sign with one key of DOMAIN no more, whether or not another follows it. Reads DATABASE_URL."""
     from webmail.settings import dkim_keys
 
     with _database():
         domain_id = _hosted(domain)
         try:
-            dkim_keys.retire(domain_id, selector, _actor(), leaked=leaked)
+            dkim_keys.retire(domain_id, selector, operator.actor, leaked=leaked)
         except NotFound:
             raise click.ClickException(f"{domain} has no key {selector}") from None
         until = next(key.verifies_until for key in dkim_keys.listed(domain_id) if key.selector == selector)
@@ -165,8 +167,3 @@ def _show_record(key: "Listed") -> None:
 
     click.echo(f"{key.owner} TXT {key.record}")
     click.echo(zone_line(key.owner, key.record))
-
-
-def _actor() -> str:
-    """Who is at the keyboard, for the audit log."""
-    return f"cli:{pwd.getpwuid(os.getuid()).pw_name}"

@@ -26,7 +26,7 @@ def when_ready(_server: Any) -> None:
 
 def post_fork(_server: Any, worker: Any) -> None:
     """A fork inherits the parent's connection pool: it starts with an empty one of its own."""
-    from webmail import jobs
+    from webmail import jobs, metrics
     from webmail.db import db
 
     application = worker.app.wsgi()
@@ -34,6 +34,7 @@ def post_fork(_server: Any, worker: Any) -> None:
     with flask.app_context():
         db.engine.dispose(close=False)
     threading.Thread(target=jobs.warm, daemon=True).start()
+    metrics.begin()
 
 
 def _flask(application: Any) -> Any:

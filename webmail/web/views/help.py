@@ -6,7 +6,8 @@ from flask import Blueprint, g
 from werkzeug.wrappers import Response as BaseResponse
 
 from webmail.mail import folders
-from webmail.web import shortcuts
+from webmail.version import own_version
+from webmail.web import changes, shortcuts
 from webmail.web.access import requires
 from webmail.web.htmx import render
 from webmail.web.viewing import own_mail, page
@@ -25,3 +26,13 @@ def keyboard() -> BaseResponse:
     shown = {name: shortcuts.show(key) for name, key in (mine or shortcuts.DEFAULTS).items()}
     context: dict[str, Any] = {"groups": shortcuts.GROUPS, "keys": shown, "is_on": bool(mine)}
     return render("help/keyboard.html", None, **page(_("Keyboard"), counts=counts, **context))
+
+
+@blueprint.get("/help/changes", endpoint="changes")
+@requires("mail")
+def changes_page() -> BaseResponse:
+    """Which version this is, and what changed."""
+    with own_mail() as keys:
+        counts = folders.counts(keys.mailbox_id)
+    context: dict[str, Any] = {"version": own_version(), "releases": changes.releases()}
+    return render("help/changes.html", None, **page(_("What changed"), counts=counts, **context))
