@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -25,8 +26,10 @@ from sqlalchemy.pool import NullPool
 
 from webmail import create_app, create_core, jobs, provision, work
 from webmail.config import Settings
-from webmail.db import db, transaction
-from webmail.identity import accounts
+from webmail.db import db, new_id, transaction
+from webmail.governance.access import asking, opening, reviewing
+from webmail.governance.access.register import Parts
+from webmail.identity import accounts, roles
 from webmail.keys import MailboxKeys, MasterKeys, open_mailbox
 from webmail.mail import filing, mailboxes, receiving
 from webmail.mail.addresses import parse_spec
@@ -212,6 +215,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory, clerk_key, valkey: str
         "REDIS_URL": valkey,
         "CLERK_PUBLISHABLE_KEY": "pk_test_" + base64.b64encode(b"clerk.localhost:8001$").decode(),
         "CLERK_SECRET_KEY": "sk_test_local_for_tests",
+        "CLERK_WEBHOOK_SIGNING_SECRET": "whsec_" + base64.b64encode(b"webhooks of the tests").decode(),
         "CLERK_JWT_KEY": pem,
         "CLERK_API_URL": "http://127.0.0.1:9",
         "CLERK_FAPI_URL": "http://clerk.localhost:8001",
@@ -236,6 +240,7 @@ class Browser(FlaskClient):
 def web_app(settings) -> Iterator[Flask]:
     app = create_app(settings("web"))
     app.test_client_class = Browser
+    app.extensions["auth"].clerk.reach._ask = lambda: True  # nobody plays Clerk here
     app.config["TESTING"] = True
     app.config["PROPAGATE_EXCEPTIONS"] = False
     yield app
@@ -266,8 +271,12 @@ def worker(_worker_core: Flask, monkeypatch: pytest.MonkeyPatch) -> Flask:
     for module in (
         "workers.context",
         "workers.filing",
+        "workers.intake",
         "workers.sending",
         "workers.scheduled",
+        "workers.telling",
+        "workers.owners",
+        "workers.errands",
         "workers.fetching",
         "workers.keeping",
     ):
@@ -303,7 +312,7 @@ def make_person(empty: None, owner_app: Flask, master: MasterKeys) -> Callable[.
                 domains.host(DOMAIN)
                 account_id = accounts.meet(user_id, name or local.title(), f"{local}@elsewhere.example")
                 if role:
-                    accounts.grant(account_id, role, by=None, actor="system:tests")
+                    roles.grant(account_id, role, by=None, reason="tests", actor="system:tests")
             mailbox_id = mailboxes.new_mailbox_id()
             with transaction(mailbox_id):
                 mailboxes.create(
@@ -455,3 +464,142 @@ def csrf() -> Callable[[FlaskClient], str]:
         return page.split('name="csrf_token" value="', 1)[1].split('"', 1)[0]
 
     return ask
+
+
+# --- access to mail ------------------------------------------------------------------------------------------------------
+
+
+class Desk:
+    """What the staff does about somebody's mail, below the web: cases, requests, decisions, openings, reviews."""
+
+    def __init__(self, app: Flask, master: MasterKeys, superuser) -> None:
+        self.app, self.master, self.superuser = app, master, superuser
+
+    @contextmanager
+    def staff(self) -> Iterator[object]:
+        """A transaction of the staff's pages."""
+        with self.app.app_context(), transaction(staff=True) as session:
+            yield session
+
+    def case(self, kind: str = "phishing") -> int:
+        """A case of this kind; its id."""
+        case_id = new_id()
+        row = {"case": case_id, "kind": kind}
+        insert = (
+            "INSERT INTO case_file (case_id, kind, due_at) VALUES (:case, :kind, now() + interval '1 day')"
+        )
+        self.superuser.execute(text(insert), row)
+        return case_id
+
+    def ask(self, who: Somebody, owner: Somebody, messages, *, reason="abuse", case=None, **more):
+        """Ask for a grant: `messages` are ids, or ids with names of parts; (its id, the refusal)."""
+        if not isinstance(messages, dict):
+            messages = {one: {"headers", "text", "attachments"} for one in messages}
+        named = {one: Parts.named(set(parts)) for one, parts in messages.items()}
+        fitting = {"abuse": "phishing", "service": "service"}.get(reason, reason)
+        fields = {"words": "I have to see whether this is what was reported.", "minutes": 15}
+        fields |= {"kind": "phishing"} if reason == "abuse" else {}
+        if reason == "legal":
+            today = datetime.now(UTC).date()
+            fields["order"] = asking.Order(
+                "12 Js 34/26", "Court of Springfield", today, today + timedelta(days=9)
+            )
+        asked = asking.Request(
+            owner.mailbox_id, case or self.case(fitting), reason, messages=named, **fields | more
+        )
+        with self.staff():
+            return asking.request(self.master, asked, account_id=who.account_id)
+
+    def decide(self, who: Somebody, owner: Somebody, grant: int, *, approved: bool = True) -> str:
+        with self.staff():
+            return asking.decide(
+                self.master, owner.mailbox_id, grant, account_id=who.account_id, approved=approved
+            )
+
+    def granted(self, holder: Somebody, approver: Somebody, owner: Somebody, messages, **more) -> int:
+        """A grant that opens."""
+        grant, refusal = self.ask(holder, owner, messages, **more)
+        assert refusal == ""
+        assert self.decide(approver, owner, grant) == ""
+        return grant
+
+    def open(self, who: Somebody, grant: int, message: int, part: str = "text", file: int = 0):
+        """Open a part as the web does: written down, committed. What is held, or the refusal."""
+        with self.staff():
+            return opening.ask(grant, message, part, account_id=who.account_id, file=file)
+
+    def read(self, who: Somebody, grant: int, message: int, part: str = "text", file: int = 0) -> bytes | str:
+        """The whole source, or the code of the refusal."""
+        held = self.open(who, grant, message, part, file)
+        return held.code if isinstance(held, opening.Refusal) else opening.source(self.master, held)
+
+    def close(self, who: Somebody, grant: int) -> str:
+        with self.staff():
+            return asking.close(grant, account_id=who.account_id)
+
+    def gag(self, who: Somebody, grant: int, what: str, again_at: datetime | None = None) -> str:
+        with self.staff():
+            return asking.decide_gag(grant, account_id=who.account_id, what=what, again_at=again_at)
+
+    def review(
+        self, who: Somebody, owner: Somebody, grant: int, verdict: str = "approve", words: str = ""
+    ) -> str:
+        with self.staff():
+            if verdict == "flag":
+                return reviewing.flag(
+                    self.master, owner.mailbox_id, grant, account_id=who.account_id, words=words
+                )
+            values = {"account_id": who.account_id, "verdict": verdict, "words": words}
+            return reviewing.judge(self.master, owner.mailbox_id, grant, **values)
+
+    def later(self, grant: int, **columns: str) -> None:
+        """Set columns of a grant behind every wall, as if time had gone by: SQL expressions."""
+        told = ", ".join(f"{name} = {value}" for name, value in columns.items())
+        self.superuser.exec_driver_sql("SET session_replication_role = replica")
+        self.superuser.execute(
+            text(f"UPDATE access_grant SET {told} WHERE grant_id = :grant"), {"grant": grant}
+        )
+        self.superuser.exec_driver_sql("SET session_replication_role = origin")
+
+    def age(self, grant: int, period: str) -> None:
+        """Make a grant older by `period`."""
+        columns = ("requested_at", "decided_at", "opened_at", "expires_at", "review_due_at")
+        self.later(grant, **{name: f"{name} - interval '{period}'" for name in columns})
+
+    def events(self, kind: str) -> list[dict[str, object]]:
+        """What the log says of a kind, in order: each entry."""
+        rows = self.superuser.execute(
+            text("SELECT entry FROM audit_event WHERE kind = :kind ORDER BY number"), {"kind": kind}
+        )
+        return [json.loads(entry) for entry in rows.scalars()]
+
+    def acts(self, grant: int) -> list[tuple[object, ...]]:
+        query = (
+            "SELECT number, message_id, part, file FROM access_act WHERE grant_id = :grant ORDER BY number"
+        )
+        return [tuple(row) for row in self.superuser.execute(text(query), {"grant": grant})]
+
+
+@pytest.fixture
+def desk(web_app: Flask, master: MasterKeys, superuser) -> Desk:
+    return Desk(web_app, master, superuser)
+
+
+@pytest.fixture
+def sam(make_person) -> Somebody:
+    return make_person("sam", "Sam Lindgren", "support")
+
+
+@pytest.fixture
+def sue(make_person) -> Somebody:
+    return make_person("sue", "Sue Marchetti", "support_lead")
+
+
+@pytest.fixture
+def rex(make_person) -> Somebody:
+    return make_person("rex", "Rex Abara", "reviewer")
+
+
+@pytest.fixture
+def ada(make_person) -> Somebody:
+    return make_person("ada", "Ada Novak", "admin")

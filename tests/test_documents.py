@@ -24,6 +24,8 @@ DOCUMENTS = (
     ROOT / "SECURITY.md",
     ROOT / "CHANGELOG.md",
     ROOT / "docs" / "deploy.md",
+    ROOT / "docs" / "production.md",
+    ROOT / "docs" / "logs.md",
 )
 
 
@@ -90,7 +92,7 @@ def test_documents_name_settings_that_exist(document):
             r"\b(?:MTUMAIL|CLERK)_[A-Z_]*[A-Z]\b", "".join(path.read_text("utf-8") for path in sources)
         )
     )
-    known |= {f"MTUMAIL_PASSWORD_{role}" for role in ("OWNER", "WEB", "WORKER", "INBOUND")}
+    known |= {f"MTUMAIL_PASSWORD_{role}" for role in ("OWNER", "WEB", "WORKER", "INBOUND", "BACKUP")}
     text = document.read_text("utf-8")
     assert set(re.findall(r"\b(?:MTUMAIL|CLERK)_[A-Z_]*[A-Z]\b(?!_\*)", text)) - known == set()
 

@@ -7,12 +7,41 @@ from pathlib import Path
 import click
 
 from webmail import config
+from webmail.commands.audit import audit
+from webmail.commands.backup import backup
 from webmail.commands.dkim import dkim
+from webmail.commands.doctor import doctor
+from webmail.commands.export import export
+from webmail.commands.import_ import import_
+from webmail.commands.init import init
+from webmail.commands.keys import keys
+from webmail.commands.reasons import with_reason
+from webmail.commands.registration import domain, invite, names
 from webmail.commands.relay import relay
+from webmail.commands.restore import restore
+from webmail.commands.role import role
+from webmail.commands.setting import setting
 from webmail.errors import MtumailError, SettingError
 
 
+def _show_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if not wanted or context.resilient_parsing:
+        return
+    from webmail.version import own_version
+
+    click.echo(f"mtumail {own_version()}")
+    context.exit()
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version.",
+)
 def cli() -> None:
     """mtumail: a mail service that keeps its privacy policy by construction."""
 
@@ -70,7 +99,7 @@ def web() -> None:
 def worker() -> None:
     """Run the RQ workers: filing, sending, and the clock.
 
-    Reads DATABASE_URL, REDIS_URL, MTUMAIL_RELAY_URL, and the master key.
+    Reads DATABASE_URL, REDIS_URL, MTUMAIL_RELAY_URL, CLERK_*, and the master key.
     """
     from workers.__main__ import main as run
 
@@ -126,59 +155,28 @@ def migrate(target: str, check: bool, roles_from: str | None) -> None:
     provision.migrate(settings.database_url, target)
 
 
-@cli.group()
-def audit() -> None:
-    """The audit log. Reads DATABASE_URL."""
-
-
-@audit.command("verify")
-def audit_verify() -> None:
-    """Recompute every hash of the audit log; exit code 1 at the first event that was changed, removed, moved or slipped in.
-
-    Reads DATABASE_URL.
-    """
-    from sqlalchemy import create_engine
-    from sqlalchemy.orm import Session
-
-    from webmail.audit import verify
-
-    settings = config.read()
-    settings.require("database_url")
-    engine = create_engine(settings.database_url)
-    with Session(engine) as session:
-        read, fault = verify(session)
-    engine.dispose()
-    if fault:
-        click.echo(f"event {fault.number} {fault.what}", err=True)
-        sys.exit(1)
-    click.echo(f"{read} events, nothing changed")
-
-
-@cli.group()
-def keys() -> None:
-    """Key material: the master key, and what hosted domains sign their mail with."""
-
-
-@keys.command("create")
-@click.argument("path", type=click.Path(path_type=Path))
-def keys_create(path: Path) -> None:
-    """Write a new master key to PATH (mode 0600); refuses to replace one. Reads no setting."""
-    from webmail.keys import create_master_key
-
-    try:
-        create_master_key(path)
-    except FileExistsError:
-        raise click.ClickException(f"{path} exists; a master key is never replaced") from None
-
-
+cli.add_command(audit)
+cli.add_command(backup)
+cli.add_command(keys)
+cli.add_command(restore)
 keys.add_command(dkim)
 cli.add_command(relay)
+cli.add_command(role)
+cli.add_command(invite)
+cli.add_command(domain)
+cli.add_command(names)
+cli.add_command(setting)
+cli.add_command(export)
+cli.add_command(import_)
+cli.add_command(doctor)
+cli.add_command(init)
 
 
 @cli.command(context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@with_reason
 def psql(arguments: tuple[str, ...]) -> None:
-    """Open psql on DATABASE_URL, with ARGUMENTS passed on."""
+    """Open psql on DATABASE_URL, with ARGUMENTS passed on. In production it asks why first, and the audit log keeps that."""
     from webmail.embedded.programs import postgres_programs
 
     settings = config.read()
@@ -186,20 +184,6 @@ def psql(arguments: tuple[str, ...]) -> None:
     url = settings.database_url.replace("postgresql+psycopg://", "postgresql://")
     folder, _major = postgres_programs()
     os.execv(folder / "psql", ["psql", url, *arguments])
-
-
-@cli.command()
-def doctor() -> None:
-    """Check settings, Postgres, Redis and the master key, and say what is wrong. Exit code 1 if anything is.
-
-    Reads every setting that the processes read: MTUMAIL_*, DATABASE_URL, REDIS_URL, CLERK_*.
-    """
-    from webmail.checkup import run
-
-    findings = run()
-    for finding in findings:
-        click.echo(f"{'ok  ' if finding.good else 'BAD '} {finding.what}: {finding.words}")
-    sys.exit(0 if all(finding.good for finding in findings) else 1)
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import psycopg
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import BigInteger, DateTime, MetaData, event, func
+from sqlalchemy import BigInteger, DateTime, MetaData, event, func, text
 from sqlalchemy.dialects.postgresql import psycopg as dialect
 from sqlalchemy.exc import DisconnectionError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session, mapped_column
@@ -134,17 +134,22 @@ def _check(connection: Any, record: Any, _proxy: Any) -> None:
 
 
 @contextmanager
-def transaction(mailbox_id: int | None = None) -> Iterator[Session]:
+def transaction(mailbox_id: int | None = None, *, staff: bool = False) -> Iterator[Session]:
     """One transaction, committed at the end or rolled back on any error; `mailbox_id` names whose mail it may see.
 
+    `staff`: it runs with the rights of `mtumail_staff`, which has none to mail; it cannot name a mailbox as well.
     Edges open it, verbs never commit. After the commit, and only then, what `after_commit` was given is called.
     """
     session = db.session()
     if session.in_transaction():
         raise RuntimeError("transactions do not nest: edges open one, verbs work inside it")
+    if staff and mailbox_id is not None:
+        raise RuntimeError("the staff has no mailbox to name")
     session.info["after_commit"] = []
     try:
         with session.begin():
+            if staff:
+                session.execute(_BECOME_STAFF)
             if mailbox_id is not None:
                 rows(_NAME_MAILBOX, {"mailbox": str(mailbox_id)})
             yield session
@@ -156,6 +161,7 @@ def transaction(mailbox_id: int | None = None) -> Iterator[Session]:
         call()
 
 
+_BECOME_STAFF = text("SET LOCAL ROLE mtumail_staff")
 _NAME_MAILBOX = "SELECT set_config('mtumail.mailbox', %(mailbox)s, true)"
 
 

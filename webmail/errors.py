@@ -21,6 +21,10 @@ class Refused(MtumailError):
     """The act is understood and not allowed now; the text is meant for the person who asked."""
 
 
+class NotAllowed(MtumailError):
+    """A member of a mailbox may look and not do this; the text is meant for the person who asked."""
+
+
 class Conflict(MtumailError):
     """Somebody else (another tab, another process) changed it first; nothing was overwritten."""
 

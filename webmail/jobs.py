@@ -1,8 +1,8 @@
 """Jobs by name. A job is a nudge, a row in Postgres is the work: losing, doubling or delaying a nudge harms nothing.
 
-Queues: `filing` (mail that came in), `sending` (mail that leaves) and `fetching` (what readers ask of strangers' servers, whose
-slowness delays nothing else). Redis' client and RQ are half a second of import, paid by the first ring or ahead of it by
-`warm`, and not by every start of every process.
+Queues: `filing` (mail that came in), `sending` (mail that leaves), `fetching` (what readers ask of strangers' servers, whose
+slowness delays nothing else) and `keeping` (what runs by the clock). Redis' client and RQ are half a second of import, paid by
+the first ring or ahead of it by `warm`, and not by every start of every process.
 """
 
 import logging
@@ -17,13 +17,26 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # What each nudge runs, and where. Functions are named as text, so nothing below the edges imports a worker.
-FILE, SEND, FETCH, UNSUBSCRIBE, SUBMIT = "file", "send", "fetch", "unsubscribe", "submit"
+FILE, SEND, FETCH, UNSUBSCRIBE, SUBMIT, TELL = "file", "send", "fetch", "unsubscribe", "submit", "tell"
+ERRAND, KEEP = "errand", "keep"
+INTAKE = "intake"
+EXPORT, IMPORT = "export", "import"
+OWNERS = "owners"
+CHECKPOINT = "checkpoint"
 _JOBS = {
     FILE: ("filing", "workers.filing.drain"),
     SEND: ("sending", "workers.sending.drain"),
     SUBMIT: ("sending", "workers.scheduled.drain"),
+    TELL: ("filing", "workers.telling.drain"),
+    INTAKE: ("filing", "workers.intake.drain"),
+    OWNERS: ("filing", "workers.owners.drain"),
     FETCH: ("fetching", "workers.fetching.drain_pictures"),
     UNSUBSCRIBE: ("fetching", "workers.fetching.drain_unsubscriptions"),
+    CHECKPOINT: ("fetching", "workers.checkpoints.drain"),  # its second place may be as slow as a stranger
+    EXPORT: ("keeping", "workers.exporting.drain_exports"),
+    IMPORT: ("keeping", "workers.exporting.drain_imports"),
+    KEEP: ("keeping", "workers.schedules.run_due"),
+    ERRAND: ("fetching", "workers.errands.drain"),
 }
 _PENDING_SECONDS = 10
 

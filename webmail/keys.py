@@ -137,6 +137,10 @@ class MasterKeys:
         """32 bytes for one named purpose (form tokens, for example), the same in every process."""
         return _expand(self._keys[self._current], f"mtumail purpose {purpose}")
 
+    def derivations(self, purpose: str) -> list[bytes]:
+        """As `derive`, under each key that is held, the current one first: for what was kept before a rotation."""
+        return [_expand(key, f"mtumail purpose {purpose}") for key in self._keys.values()]
+
 
 def _expand(key: bytes, info: str) -> bytes:
     return HKDFExpand(algorithm=SHA256(), length=KEY_BYTES, info=info.encode()).derive(key)

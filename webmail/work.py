@@ -14,13 +14,18 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from webmail.db import Base, BigId, Stamp, StampNow, db
 
-FILE, SEND, FETCH, UNSUBSCRIBE, SUBMIT = "file", "send", "fetch", "unsubscribe", "submit"
-KINDS = (FILE, SEND, FETCH, UNSUBSCRIBE, SUBMIT)
+FILE, SEND, FETCH, UNSUBSCRIBE, SUBMIT, TELL = "file", "send", "fetch", "unsubscribe", "submit", "tell"
+INTAKE = "intake"
+EXPORT, IMPORT = "export", "import"
+KINDS = (FILE, SEND, FETCH, UNSUBSCRIBE, SUBMIT, TELL, INTAKE, EXPORT, IMPORT)
 
 
 class Work(Base):
     __tablename__ = "work"
-    __table_args__ = (Index("work_due", "kind", "due_at", postgresql_where=text("parked_at IS NULL")),)
+    __table_args__ = (
+        Index("work_due", "kind", "due_at", postgresql_where=text("parked_at IS NULL")),
+        Index("work_parked", "kind", postgresql_where=text("parked_at IS NOT NULL")),
+    )
 
     mailbox_id: Mapped[BigId] = mapped_column(
         ForeignKey("mailbox.mailbox_id"), primary_key=True, autoincrement=False

@@ -1,4 +1,5 @@
-"""`python -m workers`: one parent that keeps four children alive: filing, sending, fetching, and the clock.
+"""`python -m workers`: one parent that keeps five children alive: filing, sending, fetching, keeping, and the
+clock.
 
 The parent imports everything and never opens a connection, so a child costs little and inherits nothing that two processes must
 not share. A child that dies is started again; SIGTERM lets running jobs finish.
@@ -22,8 +23,7 @@ from sqlalchemy.exc import OperationalError
 
 from webmail import config, db, jail, logs
 from webmail.errors import SettingError
-from webmail.sending.relay import RelaySettings
-from workers import fetching, filing, keeping, scheduled, sending
+from workers import checkpoints, fetching, filing, keeping, scheduled, schedules, sending, telling
 from workers.context import core
 from workers.nudges import Horse, Nudge
 from workers.parents import die_with_parent
@@ -60,6 +60,7 @@ def _clock() -> None:
     while not stopping:
         try:
             keeping.sweep()
+            checkpoints.nudge()
         except OperationalError as error:
             log.warning("database unreachable", extra={"error": type(error.orig).__name__})
             with core().app_context():
@@ -71,6 +72,7 @@ CHILDREN: Mapping[str, Callable[[], None]] = {
     "filing": lambda: _queue("filing"),
     "sending": lambda: _queue("sending"),
     "fetching": lambda: _queue("fetching"),
+    "keeping": lambda: _queue("keeping"),
     "clock": _clock,
 }
 
@@ -109,12 +111,17 @@ def main() -> int:
     try:
         settings = config.read()
         settings.require("database_url", "redis_url", "relay_url")
-        RelaySettings.for_host(settings.relay_url, settings.host_name)
+        sending.routes(settings)
         core()
     except SettingError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
-    log.debug("imported", extra={"modules": [one.__name__ for one in (filing, sending, scheduled, fetching)]})
+    log.debug(
+        "imported",
+        extra={
+            "modules": [one.__name__ for one in (filing, sending, scheduled, telling, fetching, schedules)]
+        },
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
     jail.start()

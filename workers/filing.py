@@ -7,9 +7,10 @@ from datetime import timedelta
 
 from sqlalchemy.exc import OperationalError
 
-from webmail import jobs, work
+from webmail import jobs, metrics, work
 from webmail.db import db, transaction
 from webmail.errors import KeyTrouble
+from webmail.governance.cases import service
 from webmail.keys import MailboxKeys
 from webmail.mail import filing, vacation
 from webmail.sending import bounces
@@ -35,6 +36,7 @@ def _one(claim: work.Claim) -> int:
     if claim.attempts > ATTEMPTS:
         _give_up(claim, "poison")
         return 0
+    began = time.monotonic()
     try:
         with transaction(claim.mailbox_id):
             if not work.holds(claim):
@@ -44,6 +46,7 @@ def _one(claim: work.Claim) -> int:
                 _beside("bounce not heeded", bounces.take, keys, claim.item_id)
                 if vacation.is_on(claim.mailbox_id):
                     _beside("vacation failed", answer, keys, claim.item_id)
+            _to_the_staff(claim)
             work.finish(claim)
     except OperationalError:
         _forgive(claim)
@@ -63,6 +66,7 @@ def _one(claim: work.Claim) -> int:
         with transaction(claim.mailbox_id):
             work.again(claim, timedelta(seconds=1), "error")
         return 0
+    metrics.observe("mail_filing_seconds", time.monotonic() - began)
     return 1
 
 
@@ -98,5 +102,13 @@ def _forgive(claim: work.Claim) -> None:
 def _give_up(claim: work.Claim, problem: str) -> None:
     with transaction(claim.mailbox_id):
         filing.give_up(claim.mailbox_id, claim.item_id)
+        _to_the_staff(claim)
         work.park(claim, problem)
     log.error("set aside", extra={"mailbox": claim.mailbox_id, "item": claim.item_id, "problem": problem})
+
+
+def _to_the_staff(claim: work.Claim) -> None:
+    """What came to the service's own mailbox becomes a case next, also where it cannot be read."""
+    if service.mailbox() == claim.mailbox_id:
+        work.ask(work.INTAKE, claim.mailbox_id, claim.item_id)
+        jobs.ring_after_commit(jobs.INTAKE)

@@ -6,6 +6,7 @@ that failed, texts of its exceptions included, for whoever can read Redis.
 
 import resource
 import signal
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ from rq.job import Job, JobStatus
 from rq.queue import Queue
 from rq.registry import StartedJobRegistry
 
-from webmail import jobs
+from webmail import jobs, metrics
 from webmail.errors import Refused
 from workers.parents import die_with_parent
 
@@ -57,6 +58,16 @@ class Horse(Worker):
         die_with_parent(signal.SIGKILL)
         resource.setrlimit(resource.RLIMIT_AS, (HORSE_BYTES, HORSE_BYTES))
         super().main_work_horse(job, queue)
+
+    def perform_job(self, job: Job, queue: Queue, execution: Execution) -> bool:
+        """Run a job, and hand over what was counted meanwhile: the child ends with it."""
+        began = time.monotonic()
+        done = super().perform_job(job, queue, execution)
+        name = str(job.func_name).rpartition("workers.")[2]
+        metrics.count("jobs_total", name)
+        metrics.observe("job_seconds", time.monotonic() - began, name)
+        metrics.flush()
+        return done
 
     def handle_job_failure(
         self,

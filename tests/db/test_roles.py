@@ -11,7 +11,7 @@ MAIL_TABLES = (
     "mailbox_key", "folder", "message", "message_source", "message_view", "message_index", "thread_reference", "draft",
     "draft_attachment", "submission", "delivery", "correspondent", "message_picture", "unsubscription", "invitation_answer", "report",
     "contact", "contact_handle", "contact_beginning", "contact_member", "sender_identity", "vacation", "vacation_answer",
-    "draft_upload", "draft_chunk", "kept_answer",
+    "draft_upload", "draft_chunk", "kept_answer", "mailbox_activity",
 )  # fmt: skip
 
 
@@ -40,7 +40,7 @@ def test_P15_roles_are_not_superusers_and_obey_row_security(superuser):
         ),
         {"r": list(ROLES)},
     ).all()
-    assert len(rows) == 4
+    assert len(rows) == len(ROLES) == 5
     assert all(not any(row[1:]) for row in rows)
 
 
@@ -191,3 +191,21 @@ def test_P14_who_sends_reads_signing_keys_still_wrapped(as_role, signing_domain,
 def test_P14_a_signing_key_is_whole_or_retired(as_role, signing_domain, change):
     with pytest.raises(DBAPIError, match="violates check constraint"):
         as_role("owner", f"UPDATE dkim_key SET {change}")
+
+
+BECOME_STAFF = "SET LOCAL ROLE mtumail_staff"
+
+
+@pytest.mark.parametrize("table", MAIL_TABLES)
+def test_P12_the_role_of_staff_pages_has_no_right_to_mail(as_role, table):
+    with pytest.raises(ProgrammingError, match="permission denied"):
+        as_role("web", BECOME_STAFF, f"SELECT * FROM {table}")
+
+
+def test_P12_web_alone_may_become_staff_and_has_none_of_its_rights_until_it_does(as_role):
+    assert as_role("web", BECOME_STAFF, "SELECT count(*) FROM case_file") == [(0,)]
+    with pytest.raises(ProgrammingError, match="permission denied"):
+        as_role("web", "SELECT count(*) FROM case_file")
+    for role in ("worker", "inbound"):
+        with pytest.raises(ProgrammingError, match="permission denied to set role"):
+            as_role(role, BECOME_STAFF)

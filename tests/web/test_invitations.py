@@ -13,6 +13,7 @@ from flask_babel import Babel
 from sqlalchemy import text
 
 from webmail.db import show_id
+from webmail.identity.viewer import Preferences
 from webmail.mail.calendar import Attendee, Invitation, Person, read
 from webmail.mail.calendar.values import rule
 from webmail.web import invites, when_words
@@ -366,7 +367,7 @@ def test_the_box_is_made_only_for_mail_with_a_calendar(browser_of, deliver, open
 
     def shown(message):
         def call(keys):
-            g.viewer = SimpleNamespace(address=ann.address)
+            g.viewer = SimpleNamespace(address=ann.address, preferences=Preferences())
             return invites.shown(keys, message, reading.load(keys, message))
 
         with web_app.test_request_context("/"):

@@ -22,12 +22,15 @@ from jinja2 import StrictUndefined, meta
 from markupsafe import Markup
 
 from webmail.db import show_id
+from webmail.governance.cases.telling import Answer, Told
 from webmail.identity.viewer import Preferences
 from webmail.mail.calendar import Attendee, Invitation, Person
-from webmail.web import assets, filters, invites, shortcuts, trust_words
+from webmail.web import assets, case_words, filters, invites, shortcuts, trust_words
+from webmail.web.charts import bars
 from webmail.web.deliveries import DeliveryLine, EventLine
 from webmail.web.opened import FileLine, Leaving, Piece, Shown, Who
 from webmail.web.pictures import PictureNote
+from webmail.web.policy import Fact, Section
 from webmail.web.viewing import Notice, Undo
 from webmail.web.views import reports
 from webmail.web.views.settings import KEYBOARD, SECTIONS
@@ -49,13 +52,20 @@ ENDPOINTS = {
     "compose.new": "/compose/new",
     "compose.submit": "/compose",
     "accounts.create_mailbox": "/welcome",
+    "accounts.check": "/welcome/check",
+    "mailboxes.index": "/mailboxes",
+    "outbox.index": "/outbox",
+    "outbox.cancel": "/outbox/<message>/cancel",
+    "outbox.now": "/outbox/<message>/now",
     "settings.save": "/settings",
 }
 OUR_SCRIPTS = [
     f"/static/{name}" for name in ("vendor/htmx-4.0.1/htmx.min.js", "app.js", "keys.js", "compose.js")
 ]
 MINE = sorted(p for p in TEMPLATES.rglob("*.html") if "auth" not in p.parts)
-PARTIALS = [p for p in MINE if p.name.startswith("_")]
+APART = ("access", "actions", "case", "notices")
+"""Folders of pages whose parts are swapped by nobody, and are shown whole in tests of their own."""
+PARTIALS = [p for p in MINE if p.name.startswith("_") and p.parent.name not in APART]
 
 
 def name_of(path: Path) -> str:
@@ -210,12 +220,30 @@ def a_full_form() -> dict[str, Any]:
     )
 
 
+def all_help(**more: Any) -> Made:
+    """What the composer shows beside the fields, all of it."""
+    one = Made(key=f"person:to:{HOSTILE}", text=HOSTILE)
+    tools = {
+        "formatted": True, "total": 5, "limit": 9, "can_trim": True, "answers": [Made(answer_id=1, name=HOSTILE)],
+        "offers": [Made(ref="m1.2", name=HOSTILE, size=5)], "strangers": [HOSTILE], "often": [HOSTILE], "meant": {"to": [one, one]},
+        "senders": [Made(ident=n, name=HOSTILE, address=HOSTILE, chosen=n == "b") for n in "ab"], "other": "/compose?draft=d2",
+        "reminders": [Made(code="file", words=HOSTILE)], "preview": [Piece(Markup("<p>a"), False)], "leaves": HOSTILE, "held": True,
+    }  # fmt: skip
+    return Made(**tools | more)
+
+
+STUCK = Made(
+    href="/mail/sent/m1", subject=HOSTILE, sent_at=NOW, is_open=True,
+    people=[DeliveryLine(HOSTILE, HOSTILE, state, NOW, HOSTILE) for state in ("failed", "deferred", "sending")],
+)  # fmt: skip
 UNDO = Notice("status", HOSTILE, Undo("/undo", [("id", HOSTILE)]), Undo("/block", [("block", "1")], HOSTILE))
 ALARM = Notice("alert", HOSTILE)
-REPORT = Made(state="open", reported_at=NOW, message_id="m1")
+REPORT = Made(state="open", reported_at=NOW, message_id=1)
+TOLD = Told("closed", "acted", HOSTILE, NOW, True, [Answer(NOW, HOSTILE)], NOW)
 A_REPORT = {
     "message_id": "m0", "subject": HOSTILE, "sender": Who(HOSTILE, HOSTILE), "kinds": reports.KINDS, "before": None, "back": "/b",
     "form": {"kind": "spam", "words": HOSTILE, "errors": reports.NO_ERRORS}, "max_words": 2000,
+    "told": None, "words": case_words,
 }  # fmt: skip
 ON_PAPER = {"message": a_message(bcc=[Who("", HOSTILE)])}
 INSIDE = {
@@ -223,11 +251,12 @@ INSIDE = {
     "body": [Piece(Markup("<p>a"), False), Piece(Markup("<p>b"), True)], "attachments": [a_file(1, "message")], "back": "/b",
 }  # fmt: skip
 A_PREVIEW = {"file": a_file(), "text": HOSTILE, "note": HOSTILE, "back": "/b"}
-SETTINGS = {"sections": SECTIONS, "switch": KEYBOARD}
+SETTINGS = {"sections": SECTIONS, "switch": KEYBOARD, "zone": "Europe/Berlin"}
 KEYS_ON = Preferences(keys=(("archive", "e"),))
 PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "list": ("mail/folder.html", a_list()),
     "list of every status": ("mail/folder.html", a_list("sent", [a_row(i, status=s) for i, s in enumerate(["sending", "sent", "deferred", "failed", "draft"])])),
+    "drafts that leave": ("mail/folder.html", a_list("drafts", [a_row(i, status=s, note="24 Dec 09:30") for i, s in enumerate(["waits", "held", "draft"])], leaving=Made(waiting=2, held=1, tried=1, failed=2))),
     "undo": ("mail/folder.html", a_list(notice=UNDO)),
     "alarm": ("mail/folder.html", a_list(notice=ALARM)),
     "found": ("mail/folder.html", a_list("search", [a_row(folder="Archive")], query=HOSTILE, search_note=HOSTILE)),
@@ -249,16 +278,22 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "print": ("mail/print.html", every_page(**ON_PAPER)),
     "report": ("report/new.html", every_page(**A_REPORT)),
     "report refused": ("report/new.html", every_page(**A_REPORT | {"form": {"kind": "", "words": HOSTILE, "errors": {"kind": HOSTILE, "words": HOSTILE}}})),
-    "reported": ("report/new.html", every_page(**A_REPORT | {"before": REPORT})),
-    "reports": ("report/index.html", every_page(lines=[(REPORT, HOSTILE, Made(message_id="m1", summary=Made(subject=HOSTILE))), (REPORT, HOSTILE, Made(message_id="m1", summary=None)), (REPORT, HOSTILE, None)], notice=UNDO)),
+    "reported": ("report/new.html", every_page(**A_REPORT | {"before": REPORT, "told": TOLD})),
+    "reported and deleted": ("report/gone.html", every_page(before=REPORT, told=TOLD, words=case_words)),
+    "reports": ("report/index.html", every_page(lines=[(REPORT, HOSTILE, Made(message_id="m1", summary=Made(subject=HOSTILE)), None), (REPORT, HOSTILE, Made(message_id="m1", summary=None), None), (REPORT, HOSTILE, None, TOLD)], notice=UNDO)),
     "no reports": ("report/index.html", every_page(lines=[])),
     "compose": ("compose/compose.html", a_form()),
     "answer": ("compose/compose.html", a_full_form() | {"notice": ALARM}),
+    "answer with all help": ("compose/compose.html", a_full_form() | {"tools": all_help()}),
+    "draft that waits": ("compose/compose.html", a_form(tools=all_help(leaves=HOSTILE, held=False, reminders=()))),
+    "files of others": ("compose/files.html", every_page(draft_id="d1", typed=HOSTILE, back="/b", older="/x", newer=None, carriers=[Made(subject=HOSTILE, who=HOSTILE, when=NOW, files=[Made(ref="m1.2", name=HOSTILE, size=5)])])),
+    "no files of others": ("compose/files.html", every_page(draft_id="d1", typed="", back="/b", older=None, newer=None, carriers=[], notice=ALARM)),
+    "outbox": ("outbox/index.html", every_page(days=7, lines=[Made(subject=HOSTILE, to=HOSTILE, held=held, is_late=held == "late", send_at=NOW, message_id=1) for held in ("", "late", "limit", "suspended", "changed", "unsendable", "error")], tried=[STUCK], failed=[STUCK])),
     "source": ("mail/source.html", every_page(source=HOSTILE, back="/b", download_href="/d")),
     "confirm": ("mail/confirm_delete.html", every_page(folder=Made(slug="trash"), ids=["a", "b"])),
     "error": ("error.html", every_page(code=404, heading="Nothing here", words=HOSTILE, nav=None, viewer=None)),
-    "privacy": ("privacy.html", every_page(policy=[("", ["Who we are."]), ("What we keep", ["Your mail.", ["Points."], HOSTILE])], nav=None)),
-    "welcome": ("welcome.html", every_page(form={"local_part": HOSTILE, "domain": "b.test", "errors": {"local_part": [HOSTILE]}}, domains=["a.test", "b.test"], nav=None)),
+    "privacy": ("privacy.html", every_page(policy=[Section("", ("Who we are.",), ()), Section("What we keep", ("Your mail.", ["Points."], HOSTILE), (Fact(HOSTILE), Fact("Seen", "/my-data")))], nav=None)),
+    "welcome": ("welcome.html", every_page(form={"local_part": HOSTILE, "domain": "b.test", "code": HOSTILE, "errors": {"local_part": HOSTILE, "code": HOSTILE}}, places=[("a.test", "open"), ("b.test", "invite")], needs_code=True, needs_always=False, suggestions=[HOSTILE], is_first=True, target="/welcome", nav=None)),
     "settings": ("settings/index.html", every_page(**SETTINGS, chosen={"rows": "50", "shortcuts": "on"}, errors={})),
     "settings refused": ("settings/index.html", every_page(**SETTINGS, chosen={}, errors={"rows": HOSTILE, "shortcuts": HOSTILE})),
     "keys": ("settings/keyboard.html", every_page(groups=shortcuts.GROUPS, typed=dict(shortcuts.DEFAULTS), errors={}, is_refused=False) | {"prefs": KEYS_ON}),
@@ -304,7 +339,9 @@ class Tree(HTMLParser):
 def test_a_partial_states_what_it_needs_and_uses_no_more(app: Flask, path: Path) -> None:
     source = path.read_text("utf-8")
     if not path.name.startswith("_"):
-        assert source.startswith(('{% extends "base.html" %}', "<!doctype html>"))
+        assert source.startswith(
+            ('{% extends "base.html" %}', '{% extends "staff/base.html" %}', "<!doctype html>")
+        )
         return
     first = re.match(r"\{# needs: (.+?) #\}\n", source)
     assert first, "the first line says what the partial needs"
@@ -351,7 +388,15 @@ def test_only_one_script_of_others_and_only_ours_else() -> None:
         if p.is_file() and p.suffix not in {".br", ".gz"}
     }
     licence = "vendor/htmx-4.0.1/LICENSE"
-    assert kept == {"app.css", "app.js", "keys.js", "compose.js", "vendor/htmx-4.0.1/htmx.min.js", licence}
+    assert kept - {"staff.css"} == {
+        "app.css",
+        "app.js",
+        "keys.js",
+        "compose.js",
+        "cases.js",
+        "vendor/htmx-4.0.1/htmx.min.js",
+        licence,
+    }
 
 
 def test_the_script_says_in_english_what_the_page_says_in_other_languages() -> None:
@@ -433,7 +478,7 @@ def test_status_and_alarm(app: Flask) -> None:
     assert "/undo" in [form["action"] for form in undo.of("form")]
 
 
-NEVER_SWAPPED = ("mail/_body.html", "mail/_files.html", "mail/_leaving.html")
+NEVER_SWAPPED = ("mail/_body.html", "mail/_files.html", "mail/_leaving.html", "staff/_chart.html")
 
 
 @pytest.mark.parametrize("path", PARTIALS, ids=name_of)
@@ -447,7 +492,14 @@ def test_a_partial_has_one_root_with_an_id(app: Flask, path: Path) -> None:
         "trust": message.trust,
         "invitation": message.invitation,
     }
-    context |= {"code": 404, "heading": "Nothing here", "words": HOSTILE}
+    context |= {
+        "code": 404,
+        "heading": "Nothing here",
+        "words": HOSTILE,
+        "good": True,
+        "suggestions": [HOSTILE],
+    }
+    context |= {"history": [], "names": {}, "of_all": True, "page_size": 50, "chart": bars([1, 2], HOSTILE)}
     html = rendered(app, name_of(path), context).strip()
     is_swapped = name_of(path) not in NEVER_SWAPPED
     root = re.match(r"<(\w+)[^>]* id=\"[\w-]+\"" if is_swapped else r"<(\w+)", html)
@@ -507,7 +559,7 @@ def test_enter_in_a_field_saves_and_never_sends(app: Flask) -> None:
 def test_first_line_of_a_letter_is_kept(app: Flask) -> None:
     """A parser drops one newline after `<textarea>`: the template gives it one, so that a leading blank line survives."""
     context = a_form(form=Made(to="", cc="", bcc="", subject="", body="\nHello", errors={}))
-    assert 'rows="16">\n\nHello</textarea>' in rendered(app, "compose/compose.html", context)
+    assert 'rows="16" cols="72">\n\nHello</textarea>' in rendered(app, "compose/compose.html", context)
 
 
 def test_what_is_under_way_is_asked_for_again_and_what_is_done_is_not(app: Flask) -> None:

@@ -208,6 +208,10 @@ class _Dev:
         master_key = self.data_dir / "master.key"
         if not master_key.exists():
             self.steps.create_master_key(master_key)
+        backup_key = self.data_dir / "backup.key"
+        if not backup_key.exists():
+            self.steps.create_master_key(backup_key)
+        private_folder(self.data_dir / "backups")
         return Surroundings(
             data_dir=self.data_dir,
             ports=ports,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from webmail.embedded.relay_store import write_durably
 
-ROLES = ("mtumail_owner", "mtumail_web", "mtumail_worker", "mtumail_inbound")
+ROLES = ("mtumail_owner", "mtumail_web", "mtumail_worker", "mtumail_inbound", "mtumail_backup")
 
 
 def passwords(path: Path) -> dict[str, str]:

@@ -100,6 +100,16 @@ class Surroundings:
             "MTUMAIL_DATA_DIR": str(self.data_dir),
         }
 
+    def backups(self) -> dict[str, str]:
+        """What makes backups, beside everything else: to be tried, and no safety."""
+        if "backup" not in self.database_urls:
+            return {}
+        return {
+            "MTUMAIL_BACKUP_TO": str(self.data_dir / "backups"),
+            "MTUMAIL_BACKUP_KEY_FILE": str(self.data_dir / "backup.key"),
+            "MTUMAIL_BACKUP_URL": self.database_urls["backup"],
+        }
+
     def of(self, name: str) -> dict[str, str]:
         """The environment of one part: `web`, `worker`, `inbound`, `clerk` or `relay`."""
         environment = self.common()
@@ -107,7 +117,9 @@ class Surroundings:
             environment |= {"DATABASE_URL": self.database_urls[name], "REDIS_URL": self.redis_url}
         if name in ("web", "worker"):
             environment["MTUMAIL_MASTER_KEY_FILE"] = str(self.master_key)
-        if name in ("web", "clerk"):
+        if name == "worker":
+            environment |= self.backups()
+        if name in ("web", "worker", "clerk"):
             environment |= self.clerk
         return environment
 
@@ -122,6 +134,7 @@ def module_command(surroundings: Surroundings) -> Command:
     def command(name: str) -> list[str]:
         if name == "clerk":
             options = ["--port", str(ports.clerk), "--data-dir", data_dir, "--origin", ports.origin]
+            options += ["--webhook-url", f"{ports.origin}/webhooks/clerk"]
             return [python, "-m", "webmail.embedded.clerk", *options]
         if name == "relay":
             options = ["--listen", f"127.0.0.1:{ports.relay}", "--data-dir", data_dir]

@@ -11,7 +11,7 @@ from webmail.db import db, transaction
 from webmail.embedded.demo_mail import DemoMessage, messages
 from webmail.embedded.people import DEMO_PEOPLE, DemoPerson
 from webmail.errors import SettingError
-from webmail.identity import accounts
+from webmail.identity import accounts, roles
 from webmail.keys import MailboxKeys, MasterKeys, open_mailbox
 from webmail.mail import filing, mailboxes, reading, receiving
 from webmail.mail.addresses import parse_spec
@@ -114,4 +114,10 @@ def _grant_roles() -> None:
     with transaction():
         for person in DEMO_PEOPLE:
             if person.role != "user":
-                accounts.grant(accounts.meet(person.user_id), person.role, by=None, actor=ACTOR)
+                account_id = accounts.meet(person.user_id)
+                if person.role not in roles.held(account_id):
+                    roles.grant(account_id, person.role, by=None, reason="demo", actor=ACTOR)
+                    # Their inboxes begin with what the demo puts into them.
+                    db.session.execute(
+                        text("DELETE FROM errand WHERE account_id = :account"), {"account": account_id}
+                    )

@@ -1,6 +1,5 @@
 """Mailboxes: making one, finding the one behind an address, and by what right it is opened."""
 
-import re
 from dataclasses import dataclass
 from enum import Enum
 
@@ -10,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from webmail import audit, keys
 from webmail.db import db, new_id, rows
 from webmail.errors import NotFound, Refused
+from webmail.identity.viewer import MEMBER_ROLES
 from webmail.mail import folders
 from webmail.mail.addresses import Address, base_local
 from webmail.mail.models import MailAddress, Mailbox, MailboxKey, MailboxMember
@@ -32,6 +32,7 @@ class Refusal(Enum):
     NOT_LOCAL = "not_local"
     SUSPENDED = "suspended"
     REVOKED = "revoked"
+    RECLAIMED = "reclaimed"
     FULL = "full"
 
 
@@ -44,70 +45,70 @@ def create(
     domain: str,
     quota_bytes: int,
     actor: str,
+    most: int = 1,
 ) -> int:
     """Make a mailbox with its keys, folders and primary address; its id. The open transaction must name it: see `new_mailbox_id`.
 
-    Raises Refused when the address is taken (also by whoever asked for it in the same instant), the domain is not hosted, or the
-    account has a mailbox: one that asks ten times at once gets one.
+    Raises Refused when the domain is not hosted, or the account owns `most` mailboxes: one that asks ten times at once gets no
+    more. Raises NameRefused ("taken", "alike") when the address, or one that looks like it, is somebody's: also of whoever asked
+    in the same instant. What was reserved and what rests is for `registering` to ask.
     """
-    db.session.execute(_ONE_AT_A_TIME, {"account": account_id})
-    if db.session.execute(_HAS_ONE, {"account": account_id}).scalar():
+    # Here and not above: inbound looks mailboxes up and makes none, and what compares names reads far more than names.
+    from webmail.identity.names import NameRefused, likeness
+
+    hold(account_id)
+    if owned(account_id) >= most:
         raise Refused("You have a mailbox already.")
     domain_id = domains.find(domain)
     if domain_id is None:
         raise Refused(f"{domain} is not hosted here")
     mailbox_id = _named_mailbox()
     made = keys.new_mailbox_keys(master, mailbox_id)
+    mailbox = Mailbox(
+        mailbox_id=mailbox_id, display_name=name, public_key=made.public_key, quota_bytes=quota_bytes
+    )
+    address = MailAddress(
+        domain_id=domain_id,
+        local_part=base_local(local_part),
+        mailbox_id=mailbox_id,
+        is_primary=True,
+        likeness=likeness(local_part) or None,
+    )
     try:
         with db.session.begin_nested():
-            db.session.add(
-                Mailbox(
-                    mailbox_id=mailbox_id,
-                    display_name=name,
-                    public_key=made.public_key,
-                    quota_bytes=quota_bytes,
-                )
-            )
+            db.session.add(mailbox)
             db.session.flush()
-            db.session.add(
-                MailAddress(
-                    domain_id=domain_id,
-                    local_part=base_local(local_part),
-                    mailbox_id=mailbox_id,
-                    is_primary=True,
-                )
-            )
+            db.session.add(address)
             db.session.flush()
-    except IntegrityError:
-        raise Refused("That address is taken.") from None
+    except IntegrityError as error:
+        broken = getattr(getattr(error.orig, "diag", None), "constraint_name", "")
+        raise NameRefused("alike" if broken == "address_likeness_taken_once" else "taken") from None
     db.session.add(MailboxKey(mailbox_id=mailbox_id, wrapped=made.wrapped))
     db.session.add(MailboxMember(mailbox_id=mailbox_id, account_id=account_id))
     db.session.flush()
+    db.session.execute(_HOME, {"account": account_id, "mailbox": mailbox_id})
     folders.create_all(mailbox_id)
     audit.record("mailbox.created", actor, mailbox=mailbox_id, account=account_id)
     return mailbox_id
 
 
+_HOME = text(
+    "UPDATE account SET home_mailbox_id = :mailbox WHERE account_id = :account AND home_mailbox_id IS NULL"
+)
+
+
+def hold(account_id: int) -> None:
+    """One mailbox of an account is made at a time: whoever asks next waits for this transaction."""
+    db.session.execute(_ONE_AT_A_TIME, {"account": account_id})
+
+
+def owned(account_id: int) -> int:
+    """How many mailboxes an account owns."""
+    return int(db.session.execute(_OWNED_NOW, {"account": account_id}).scalar_one())
+
+
 _ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended('mtumail first mailbox', :account))")
-_HAS_ONE = text("SELECT EXISTS (SELECT 1 FROM mailbox_member WHERE account_id = :account)")
-
-RESERVED = frozenset({
-    "abuse", "admin", "administrator", "billing", "contact", "dmarc", "help", "hostmaster", "info", "legal", "list", "lists",
-    "mail", "mailerdaemon", "marketing", "mtumail", "news", "noc", "nobody", "noreply", "postmaster", "privacy", "root",
-    "security", "staff", "support", "sysadmin", "tlsrpt", "usenet", "webmaster", "www",
-})  # fmt: skip
-"""Local parts (without dots and dashes) that nobody can choose: RFC 2142 roles, and names that would pass for the service."""
-_CHOSEN = re.compile(r"[a-z0-9](?:[a-z0-9]|[._-](?=[a-z0-9])){0,38}[a-z0-9]")
-
-
-def choose_name(wanted: str) -> str:
-    """The local part that a person asks for, folded. Raises Refused, in words for them, for one that cannot be had."""
-    name = wanted.strip().lower()
-    if not _CHOSEN.fullmatch(name):
-        raise Refused("Use 2 to 40 letters a to z, digits, and single dots or dashes between them.")
-    if re.sub("[._-]", "", name) in RESERVED:
-        raise Refused("That name is kept for the service itself.")
-    return name
+_OWNED_NOW = text("SELECT count(*) FROM mailbox_member WHERE account_id = :account AND role = 'owner'")
 
 
 def new_mailbox_id() -> int:
@@ -125,7 +126,14 @@ def _named_mailbox() -> int:
 def resolve(address: Address) -> Recipient | Refusal:
     """Which mailbox takes mail for `address`. Case and plus tags do not matter; quotas and states do."""
     query = (
-        select(Mailbox.mailbox_id, Mailbox.public_key, Mailbox.state, Mailbox.quota_bytes, Mailbox.used_bytes)
+        select(
+            Mailbox.mailbox_id,
+            Mailbox.public_key,
+            Mailbox.state,
+            Mailbox.may_receive,
+            Mailbox.quota_bytes,
+            Mailbox.used_bytes,
+        )
         .join(MailAddress, MailAddress.mailbox_id == Mailbox.mailbox_id)
         .where(MailAddress.local_part == base_local(address.local))
     )
@@ -133,13 +141,34 @@ def resolve(address: Address) -> Recipient | Refusal:
     if domain_id is None:
         return Refusal.NOT_LOCAL
     row = db.session.execute(query.where(MailAddress.domain_id == domain_id)).first()
+    if row is None and base_local(address.local) in SERVICE_NAMES:
+        return _of_the_service(address)
     if row is None or row.state == "closed":
         return Refusal.UNKNOWN
     if row.state != "active":
-        return Refusal.SUSPENDED if row.state == "suspended" else Refusal.REVOKED
+        return Refusal(row.state)
+    if not row.may_receive:
+        return Refusal.SUSPENDED
     if row.used_bytes >= row.quota_bytes:
         return Refusal.FULL
     return Recipient(row.mailbox_id, row.public_key, address.email)
+
+
+SERVICE_NAMES = frozenset({"abuse", "postmaster", "security", "privacy"})
+"""Names that every hosted domain answers to (RFC 2142, RFC 5321 section 4.5.1): where nobody holds one, the staff get the mail."""
+
+
+def _of_the_service(address: Address) -> Recipient | Refusal:
+    """The service's own mailbox, whose mail becomes cases; UNKNOWN before a worker has made it."""
+    found = rows(_SERVICE, {})
+    if not found:
+        return Refusal.UNKNOWN
+    mailbox_id, public_key, is_full = found[0]
+    return Refusal.FULL if is_full else Recipient(mailbox_id, bytes(public_key), address.email)
+
+
+_SERVICE = """
+    SELECT m.mailbox_id, m.public_key, m.used_bytes >= m.quota_bytes FROM service_mailbox s JOIN mailbox m USING (mailbox_id)"""
 
 
 def refuse_when_full(mailbox_id: int, more: int = 0) -> None:
@@ -161,21 +190,33 @@ def refuse_unless_active(mailbox_id: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class OwnerSession:
-    """The right of somebody who is signed in and to whom the mailbox belongs."""
+    """The right of somebody who is signed in and belongs to the mailbox, with at least the role `needs`.
+
+    From then on the database knows who acts, and tells the other members of a shared mailbox what they should know.
+    """
 
     account_id: int
+    needs: str = "writer"
 
     def admit(self, mailbox_id: int) -> bytes:
-        """The wrapped bundle, if the mailbox is theirs and open. Raises NotFound otherwise."""
-        found = rows(_OWNED, {"mailbox": mailbox_id, "account": self.account_id})
+        """The wrapped bundle, if the mailbox is theirs, they may, and it is open. Raises NotFound otherwise."""
+        enough = list(MEMBER_ROLES[MEMBER_ROLES.index(self.needs) :])
+        asked = {
+            "mailbox": mailbox_id,
+            "account": self.account_id,
+            "roles": enough,
+            "actor": str(self.account_id),
+        }
+        found = rows(_OWNED, asked)
         if not found:
             raise NotFound("mailbox")
         return bytes(found[0][0])
 
 
 _OWNED = """
-    SELECT wrapped FROM mailbox_key JOIN mailbox_member USING (mailbox_id) JOIN mailbox USING (mailbox_id)
-     WHERE mailbox_id = %(mailbox)s AND account_id = %(account)s AND mailbox.state <> 'closed'"""
+    SELECT wrapped, set_config('mtumail.account', %(actor)s, true)
+      FROM mailbox_key JOIN mailbox_member USING (mailbox_id) JOIN mailbox USING (mailbox_id)
+     WHERE mailbox_id = %(mailbox)s AND account_id = %(account)s AND mailbox.state <> 'closed' AND role = ANY(%(roles)s)"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ class Mailbox(Base):
     mailbox_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
     display_name: Mapped[str] = mapped_column(Text, server_default="")
     state: Mapped[str] = mapped_column(Text, server_default="active")
+    may_receive: Mapped[bool] = mapped_column(Boolean, server_default=text("true"))
     public_key: Mapped[bytes] = mapped_column(LargeBinary)
     quota_bytes: Mapped[BigId]
     used_bytes: Mapped[BigId] = mapped_column(server_default="0")
@@ -45,18 +46,10 @@ class MailboxKey(Base):
 
 
 class MailboxMember(Base):
-    """Whose mailbox it is."""
+    """Whose mailbox it is: owners, writers and readers. An open mailbox has an owner; others join by an invitation."""
 
     __tablename__ = "mailbox_member"
-    __table_args__ = (
-        Index("mailbox_member_account_id", "account_id"),
-        Index(
-            "mailbox_member_one_owner_a_mailbox",
-            "mailbox_id",
-            unique=True,
-            postgresql_where=text("role = 'owner'"),
-        ),
-    )
+    __table_args__ = (Index("mailbox_member_account_id", "account_id"),)
 
     mailbox_id: Mapped[BigId] = mapped_column(
         ForeignKey("mailbox.mailbox_id"), primary_key=True, autoincrement=False
@@ -69,11 +62,13 @@ class MailboxMember(Base):
 
 
 class MailAddress(Base):
-    """An address that leads to a mailbox: local part folded, without its plus tag."""
+    """An address that leads to a mailbox: local part folded, without its plus tag. `likeness`: one form for all names that could
+    be taken for it (`identity.names`), which nobody else can choose."""
 
     __tablename__ = "address"
     __table_args__ = (
         Index("address_mailbox_id", "mailbox_id"),
+        Index("address_likeness_taken_once", "domain_id", "likeness", unique=True),
         Index(
             "address_one_primary_a_mailbox", "mailbox_id", unique=True, postgresql_where=text("is_primary")
         ),
@@ -85,6 +80,7 @@ class MailAddress(Base):
     local_part: Mapped[str] = mapped_column(Text, primary_key=True)
     mailbox_id: Mapped[BigId] = mapped_column(ForeignKey("mailbox.mailbox_id"))
     is_primary: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    likeness: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[StampNow]
 
 
@@ -92,13 +88,18 @@ class Folder(Base):
     """A folder of one mailbox. The six of every mailbox have the same small ids everywhere: see `folders`."""
 
     __tablename__ = "folder"
-    __table_args__ = (UniqueConstraint("mailbox_id", "kind"),)
+    __table_args__ = (
+        UniqueConstraint("mailbox_id", "kind"),
+        Index("folder_that_empties", "mailbox_id", postgresql_where=text("keep_days IS NOT NULL")),
+    )
 
     mailbox_id: Mapped[BigId] = mapped_column(
         ForeignKey("mailbox.mailbox_id"), primary_key=True, autoincrement=False
     )
     folder_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
     kind: Mapped[str] = mapped_column(Text)
+    keep_days: Mapped[int | None] = mapped_column(SmallInteger)
+    """Trash and Junk, by their owner's wish: what has lain there longer is deleted for ever."""
 
 
 _SHOWN = text("state <> 'received'")
@@ -154,6 +155,7 @@ class Message(Base):
     envelope_to: Mapped[str] = mapped_column(Text, server_default="")
     content_key: Mapped[bytes] = mapped_column(LargeBinary)
     summary: Mapped[bytes | None] = mapped_column(LargeBinary)
+    moved_at: Mapped[Stamp | None]
 
 
 def of_message(name: str) -> ForeignKeyConstraint:

@@ -6,7 +6,7 @@ const paper = $("[data-print]");
 if (paper) return paper.hidden = 0, paper.onclick = () => print();
 /* No time limit: on a slow line a letter may take minutes to go. These answers keep the page as it is. */
 Object.assign(htmx.config, { defaultTimeout: 0, noSwap: [204, 304, 401, 502, 503] });
-try { d.cookie = "tz=" + Intl.DateTimeFormat().resolvedOptions().timeZone + ";path=/;max-age=4e7;samesite=lax"; } catch {}
+d.cookie = "tz=" + Intl.DateTimeFormat().resolvedOptions().timeZone + "; path=/";
 let kept;
 const make = (tag, props) => Object.assign(d.createElement(tag), props);
 const words = (d.body.dataset.words || "Loading|# selected|New mail|We could not reach the server. Nothing is lost; try again.|You are signed out. What you wrote is still here.|Sign in again|Saved").split("|"), main = () => $("#content"), here = () => location.pathname + location.search;
@@ -135,7 +135,7 @@ const settle = () => {
   if (q && q != d.activeElement) q.value = new URLSearchParams(location.search).get("q");
   if (all) all.append(make("input", { type: "checkbox", ariaLabel: all.dataset.label }));
   $("#nav")?.classList.remove("open");
-  const path = (location.pathname == "/" ? "/mail/inbox" : location.pathname) + "/";
+  const path = location.pathname.replace(/\/$/, "/mail/inbox") + "/";
   $$("#nav li a,#dock a").forEach((a, i) => {
     const now = path.startsWith(a.pathname + "/") && !a.hash;
     a.ariaCurrent = now ? "page" : null;

@@ -10,7 +10,7 @@ const press = {
   reply: "a.reply", reply_all: "a.all", forward: "a.forward",
   view: 'article a:is([href$="?view=reading"],[href$="?view=formatted"]):not(.reading *)',
   undo: "#notice button", compose: n`compose`, inbox: n`inbox`, sent: n`sent`, drafts: n`drafts`, archived: n`archive`,
-  help: '[href="/help/keyboard"]'
+  help: '[href$="/help/keyboard"]'
 };
 /* What takes focus for each message: its link in a list; in a conversation the link that unfolds it, or its head. */
 const rows = () => $$("#messages .subject,.fold,.head summary");

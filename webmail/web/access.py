@@ -23,6 +23,11 @@ PUBLIC_ENDPOINTS: tuple[str, ...] = (
     "webhooks.clerk",
     "pages.privacy",
     "pages.abuse",
+    "pages.abuse_outcome",  # its address holds a secret
+    "leaving_us.certificate",  # these addresses hold a secret
+    "leaving_us.proof",
+    "access_log.counts",
+    "log.signed",
     "frames.picture",  # these addresses hold a pass: see `web.passes`
     "frames.remote_picture",
     "auth.sign_in",
@@ -42,7 +47,7 @@ WAY_OUT = "way-out"
 """Reachable in every state, suspended and expired included: signing out, and the page that says why one is kept out."""
 
 _EVERYBODY: frozenset[str] | None = None
-_STAFF = frozenset({"support", "support_lead", "reviewer", "admin"})
+_STAFF = frozenset({"support", "support_lead", "reviewer", "admin", "auditor"})
 
 ROLES: Mapping[str, frozenset[str] | None] = {
     ANYONE: _EVERYBODY,
@@ -52,9 +57,16 @@ ROLES: Mapping[str, frozenset[str] | None] = {
     "staff": _STAFF,
     "staff.cases": frozenset({"support", "support_lead"}),
     "staff.access": frozenset({"support", "support_lead"}),
+    "staff.close": frozenset(
+        {"support", "support_lead", "reviewer", "admin"}
+    ),  # not the auditor, who changes nothing
     "staff.approve": frozenset({"support_lead"}),
     "staff.review": frozenset({"reviewer"}),
+    "staff.reviews": frozenset({"reviewer", "support_lead", "admin", "auditor"}),
+    "staff.gag": frozenset({"support_lead", "admin"}),
     "staff.appeals": frozenset({"support_lead", "reviewer"}),
+    "staff.people": frozenset({"support", "support_lead", "admin"}),
+    "staff.log": frozenset({"auditor", "admin", "support_lead"}),
     "admin": frozenset({"admin"}),
 }
 """Permission to the roles that have it; None for every signed-in person. Roles come from our own table."""

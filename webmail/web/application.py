@@ -1,7 +1,6 @@
 """The web application, put together: guards first, then the views."""
 
 import logging
-import threading
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -18,37 +17,72 @@ from werkzeug.routing import Rule
 
 from webmail import audit, db, jobs
 from webmail.config import Settings
-from webmail.errors import NotFound, Refused
-from webmail.identity import accounts
+from webmail.errors import NotAllowed, NotFound, Refused
+from webmail.identity import accounts, sessions
 from webmail.identity.clerk.authenticate import Clerk, build_clerk
 from webmail.identity.clerk.settings import ClerkSettings
 from webmail.identity.clerk.states import Session
 from webmail.identity.shared import InProcessStore
 from webmail.identity.viewer import Denied, Viewer
 from webmail.keys import MasterKeys
-from webmail.web import assets, auth, filters, htmx, security, zones
+from webmail.web import assets, auth, boxes, confirming, filters, htmx, measured, presence, security, zones
 from webmail.web.gate import Hooks
 from webmail.web.htmx import is_fragment
 from webmail.web.viewing import page
 from webmail.web.views import (
+    abuse,
+    access,
+    access_decisions,
+    access_log,
+    access_reader,
+    actions,
     acts,
+    admin_holds,
+    admin_invitations,
+    admin_requests,
+    admin_settings,
+    appeals,
+    backups,
+    case_acts,
+    case_openings,
+    cases,
     compose,
     consent,
     contact_files,
     contact_groups,
     contacts,
+    exports,
     files,
     frames,
     identities,
+    imports,
     invitations,
+    leaving_us,
     mail,
+    members,
+    memory,
     messages,
+    metrics,
+    my_data,
+    notices,
     outbox,
     reports,
+    requests,
+    retention,
+    reviews,
+    roles,
     site,
+    staff,
+    stepup,
+    tracing,
     vacation,
+    webhooks,
+    welcome,
 )
 from webmail.web.views import help as help_pages
+from webmail.web.views import log as log_pages
+from webmail.web.views import mailboxes as mailbox_pages
+from webmail.web.views import sessions as session_pages
 from webmail.web.views import settings as settings_pages
 from webmail.web.words import gettext as _
 
@@ -86,8 +120,10 @@ def build(settings: Settings) -> Flask:
     Babel(app, timezone_selector=zones.current)
     htmx.init_app(app)
     filters.init_app(app)
+    measured.init_app(app)
     clerk = _guard(app, settings)
     security.init_app(app, settings, master, _form_targets(clerk.settings))
+    confirming.init_app(app)
     _compress(app)
     # Imported: their routes are on it.
     assert {
@@ -97,6 +133,9 @@ def build(settings: Settings) -> Flask:
         invitations.blueprint,
         messages.blueprint,
     } == {mail.blueprint}
+    assert {access_reader.blueprint, access_decisions.blueprint} == {access.blueprint}
+    assert {case_acts.blueprint, case_openings.blueprint} == {cases.blueprint}
+    assert abuse.pages is site.pages
     assert {contact_files.blueprint, contact_groups.blueprint} == {contacts.blueprint}
     for blueprint in (
         mail.blueprint,
@@ -111,10 +150,40 @@ def build(settings: Settings) -> Flask:
         identities.blueprint,
         vacation.blueprint,
         help_pages.blueprint,
-        site.accounts,
+        welcome.blueprint,
+        mailbox_pages.blueprint,
+        members.blueprint,
+        admin_invitations.blueprint,
+        staff.blueprint,
+        cases.blueprint,
+        access.blueprint,
+        access_log.blueprint,
+        reviews.blueprint,
+        actions.blueprint,
+        appeals.blueprint,
+        memory.blueprint,
+        notices.blueprint,
+        tracing.blueprint,
+        roles.blueprint,
+        stepup.blueprint,
+        session_pages.blueprint,
+        admin_settings.blueprint,
+        my_data.blueprint,
+        exports.blueprint,
+        imports.blueprint,
+        leaving_us.blueprint,
+        requests.blueprint,
+        admin_requests.blueprint,
+        admin_holds.blueprint,
+        retention.blueprint,
+        metrics.blueprint,
+        backups.blueprint,
+        log_pages.blueprint,
+        webhooks.blueprint,
     ):
         app.register_blueprint(blueprint)
     _errors(app)
+    boxes.init_app(app)
     assets.init_app(app, settings.data_dir / "web")
     if settings.trusted_proxies:
         count = settings.trusted_proxies
@@ -155,40 +224,54 @@ def _guard(app: Flask, settings: Settings) -> Clerk:
         environment=settings.environment,  # type: ignore[arg-type]
     )
     clerk = build_clerk(clerk_settings, shared)
-    revoke = auth.default_hooks(shared, clerk.backend).revoke
+    app.extensions["seen"] = InProcessStore()
     hooks = Hooks(
         is_denied=lambda _session: False,  # `accounts.viewer` looks in the same query
         deny=_deny,
-        revoke=lambda session_id: threading.Thread(target=revoke, args=(session_id,), daemon=True).start(),
+        revoke=_nudge,
         audit=_audit,
         confirmed=lambda _session, _needed: False,
     )
     auth.init_app(
-        app, settings=clerk_settings, load_viewer=_load_viewer, shared=shared, hooks=hooks, clerk=clerk
+        app,
+        settings=clerk_settings,
+        load_viewer=presence.noting(_load_viewer, app.extensions["seen"]),
+        shared=shared,
+        hooks=hooks,
+        clerk=clerk,
     )
     return clerk
 
 
 def _load_viewer(session: Session) -> Viewer | Denied:
-    found = accounts.viewer(session.user_id, session.session_id, session.factor_ages, ask=db.glance)
+    box = boxes.named()
+    found = accounts.viewer(
+        session.user_id, session.session_id, session.factor_ages, mailbox_id=box, ask=db.glance
+    )
     if found is not None:
         return found
     with db.transaction():
         if accounts.is_denied(session.user_id, session.session_id):
             return Denied("denied")
         accounts.meet(session.user_id)
-        met = accounts.viewer(session.user_id, session.session_id, session.factor_ages)
+        met = accounts.viewer(session.user_id, session.session_id, session.factor_ages, mailbox_id=box)
     return met or Denied("unknown")
+
+
+def _nudge(_session_id: str) -> None:
+    """`_deny` wrote down that Clerk is to end the session; a worker asks it, and goes on asking."""
+    jobs.ring(jobs.ERRAND)
 
 
 def _deny(session_id: str, user_id: str) -> None:
     with db.transaction():
-        accounts.deny(session_id, "signed-out")
+        sessions.end_at_clerk(session_id, "signed-out")
 
 
 def _audit(event: str, ids: Mapping[str, str]) -> None:
     with db.transaction():
-        audit.record(f"clerk.{event.replace('-', '_')}", "system:web", **ids)
+        facts: dict[str, Any] = dict(ids)
+        audit.record(f"clerk.{event.replace('-', '_')}", "system:web", **facts)
 
 
 def _form_targets(settings: ClerkSettings) -> tuple[str, ...]:
@@ -213,6 +296,7 @@ def _compress(app: Flask) -> None:
 def _errors(app: Flask) -> None:
     app.register_error_handler(NotFound, lambda _error: _problem(404))
     app.register_error_handler(Refused, lambda error: _problem(409, str(error)))
+    app.register_error_handler(NotAllowed, lambda error: _problem(403, str(error)))
     app.register_error_handler(HTTPException, _http_problem)
     app.register_error_handler(OperationalError, _unavailable)
     app.register_error_handler(PoolTimeout, _unavailable)

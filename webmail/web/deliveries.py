@@ -66,7 +66,9 @@ def _state_words(status: Status) -> str:
         words = _("Not taken yet; trying again at %(time)s", time=format_datetime(status.next_at, "HH:mm"))
     if status.repeated and status.state == "sent":
         words = _("Handed to the relay, perhaps twice")
-    if status.repeated and status.state == "failed":
+    if status.state == "failed" and any(event.reason == "restored" for event in status.timeline[-1:]):
+        words = _("Not sent again after a restore: it may have arrived")
+    elif status.repeated and status.state == "failed":
         words = _("Given up: the relay never answered, so it may have arrived")
     return words
 
@@ -112,10 +114,8 @@ def _event_words(event: Event, host: str) -> str:
             return _("the relay could not be reached, or did not answer; trying again")
         case "deferred":
             return _("%(why)s; trying again", why=why)
-        case "failed" if event.reason == "expired" and not event.reply:
-            return _("given up after five days")
-        case "failed" if not event.reply:
-            return _("given up")
+        case "failed" if event.reason == "restored" or not event.reply:
+            return _given_up(event.reason)
         case "delayed" if event.until is not None:
             return _("%(why)s; it keeps trying until %(time)s", why=why, time=_day(event.until))
         case "delayed":
@@ -125,6 +125,13 @@ def _event_words(event: Event, host: str) -> str:
         case "cancelled":
             return _("cancelled by you")
     return why
+
+
+def _given_up(reason: str) -> str:
+    """What ended without an answer of the relay's."""
+    if reason == "restored":
+        return _("not sent again after the service was restored from a backup; it may have arrived")
+    return _("given up after five days") if reason == "expired" else _("given up")
 
 
 def _why(reason: str, host: str) -> str:

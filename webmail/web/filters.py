@@ -16,6 +16,7 @@ from flask import Flask
 from flask_babel import get_locale, get_timezone
 from markupsafe import Markup, escape
 
+from webmail.web.boxes import here_filter
 from webmail.web.words import translations
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -154,6 +155,7 @@ def init_app(app: Flask) -> None:
     }
     for name, function in filters.items():
         app.add_template_filter(function, name)
+    app.jinja_env.filters["here"] = here_filter
     for name in ("_", "gettext"):
         app.add_template_global(gettext, name)
     app.add_template_global(ngettext)

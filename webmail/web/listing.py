@@ -9,6 +9,9 @@ from flask_babel import to_user_timezone
 from webmail.db import show_id
 from webmail.mail.folders import Kind
 from webmail.mail.messages import Line
+from webmail.sending.pending import Mark
+from webmail.web.boxes import here
+from webmail.web.leaving import moment
 from webmail.web.words import gettext as _
 
 
@@ -31,16 +34,18 @@ class Row:
     size: int
     status: str | None
     folder: str
+    note: str = ""
 
 
-def row(line: Line, status: str | None, folder_name: str = "") -> Row:
-    """A list row for a message; `folder_name` is shown where rows of several folders stand together."""
+def row(line: Line, status: str | Mark | None, folder_name: str = "") -> Row:
+    """A list row for a message; `folder_name` is shown where rows of several folders stand together, `status` is how far it
+    got, or when a draft leaves by itself."""
     who, title = _who(line)
     draft = line.state == "draft"
     shown = show_id(line.message_id)
     return Row(
         id=shown,
-        href=url_for("compose.new", draft=shown) if draft else f"/mail/{line.folder.slug}/{shown}",
+        href=url_for("compose.new", draft=shown) if draft else here(f"/mail/{line.folder.slug}/{shown}"),
         unread=line.unread,
         starred=line.starred,
         answered=line.answered,
@@ -52,8 +57,9 @@ def row(line: Line, status: str | None, folder_name: str = "") -> Row:
         when=line.received_at,
         files=line.attachments,
         size=line.size_bytes,
-        status="draft" if draft else status,
+        status=_code(status) or ("draft" if draft else None),
         folder=folder_name,
+        note=moment(status.send_at) if isinstance(status, Mark) else "",
     )
 
 
@@ -66,6 +72,12 @@ def _who(line: Line) -> tuple[str, str]:
         return _("To: %(names)s", names=names), ", ".join(email for _name, email in people)
     name, email = line.summary.sender
     return name or email, email
+
+
+def _code(status: str | Mark | None) -> str | None:
+    if isinstance(status, Mark):
+        return "held" if status.held else "waits"
+    return status
 
 
 def today() -> str:

@@ -19,6 +19,7 @@ from webmail.mail.reading import Person, View, build
 from webmail.sending import outbox
 from webmail.web import deliveries, invites, trust_words
 from webmail.web.body_notes import body_note, problems
+from webmail.web.boxes import here
 from webmail.web.deliveries import DeliveryLine
 from webmail.web.pictures import PictureNote, note
 from webmail.web.trust_facts import assessed
@@ -148,7 +149,7 @@ def _base(line: Line) -> dict[str, object]:
     summary = line.summary
     return {
         "id": shown,
-        "href": f"/mail/{line.folder.slug}/{shown}",
+        "href": here(f"/mail/{line.folder.slug}/{shown}"),
         "anchor": f"m-{shown}",
         "folder": line.folder.slug,
         "sender": Who(*summary.sender) if summary else Who("", ""),

@@ -8,15 +8,17 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from flask import current_app, g, request, session, url_for
+from flask_babel import LazyString
 from flask_babel import lazy_gettext as _l
 
 from webmail.db import read_id, show_id, transaction
-from webmail.errors import NotFound
-from webmail.identity.viewer import Preferences
+from webmail.errors import NotAllowed, NotFound
+from webmail.identity.viewer import Preferences, allows
 from webmail.keys import MailboxKeys, MasterKeys, open_mailbox
 from webmail.mail import folders, messages
 from webmail.mail.folders import Kind
 from webmail.mail.mailboxes import OwnerSession
+from webmail.web.boxes import switcher
 from webmail.web.words import gettext as _
 from webmail.web.words import ngettext
 
@@ -66,15 +68,40 @@ class Notice:
     offer: Undo | None = None
 
 
+_WRITERS = frozenset({"compose"})
+"""Blueprints that are for those who may write, looking included."""
+
+
+def needed_role() -> str:
+    """What a member has to be for this request: a reader looks and searches, a writer does all the rest."""
+    is_safe = request.method in ("GET", "HEAD") and request.blueprint not in _WRITERS
+    return "reader" if is_safe else "writer"
+
+
 @contextmanager
-def own_mail() -> Iterator[MailboxKeys]:
-    """A transaction on the viewer's mailbox, with its keys opened by the right of being signed in. NotFound without one."""
+def own_mail(needs: str = "") -> Iterator[MailboxKeys]:
+    """A transaction on the mailbox of this request, with its keys opened by the right of its viewer, which the database checks.
+
+    `needs` is what a member has to be, if not what `needed_role` says. Raises NotFound without a mailbox, NotAllowed for a
+    member who may not.
+    """
     viewer = g.viewer
     if viewer is None or viewer.mailbox_id is None:
         raise NotFound("mailbox")
+    role = needs or needed_role()
+    if not allows(viewer.role, role):
+        raise NotAllowed(_may_not(role))
     master: MasterKeys = current_app.extensions["master_keys"]
     with transaction(viewer.mailbox_id):
-        yield open_mailbox(master, viewer.mailbox_id, OwnerSession(viewer.account_id))
+        yield open_mailbox(master, viewer.mailbox_id, OwnerSession(viewer.account_id, role))
+
+
+def _may_not(role: str) -> str:
+    if role == "owner":
+        return str(_("Only an owner of this mailbox may do that."))
+    return str(
+        _("You may read this mailbox and search it, and change nothing. Ask one of its owners for more.")
+    )
 
 
 @contextmanager
@@ -89,8 +116,9 @@ def own_message(folder: str, message_id: int) -> Iterator[tuple[MailboxKeys, mes
 
 
 def is_looked_at() -> bool:
-    """Whether somebody asked for this page to see it: HEAD and a browser's guess at the next page change nothing."""
-    return request.method == "GET" and "Sec-Purpose" not in request.headers
+    """Whether somebody asked for this page to see it, and may change what looking changes: HEAD, a browser's guess at the next
+    page, and whoever may only read a shared mailbox change nothing."""
+    return request.method == "GET" and "Sec-Purpose" not in request.headers and g.viewer.may_write
 
 
 def page(
@@ -112,9 +140,13 @@ def page(
         "now": datetime.now(UTC),
         "title": title,
         "build": BUILD,
+        "boxes": switcher(g.viewer) if g.get("viewer") else [],
     }
     context["prefs"] = g.viewer.preferences if g.get("viewer") else Preferences()
-    return context | more
+    context |= more
+    if context["notice"] is None and (viewer := g.get("viewer")) and viewer.banner:
+        context["notice"] = Notice("status", viewer.banner)
+    return context
 
 
 # --- what just happened --------------------------------------------------------------------------------------------------
@@ -161,11 +193,21 @@ _WORDS = {
     "sending": _l("Sending. You will see here when it has left."),
     "draft_again": _l("It is a draft again."),
     "left_already": _l("It has left already."),
+    "nothing_waited": _l("Nothing that waits was selected."),
     "leaving_now": _l("It leaves now."),
     "saved": _l("Draft saved."),
     "discarded": _l("Draft discarded."),
     "settings": _l("Settings saved."),
+    "schedule": _l("It runs in a moment."),
     "welcome": _l("Your mailbox is ready."),
+    "joined": _l("You belong to this mailbox now."),
+    "not_joined": _l("Declined."),
+    "left": _l("You have left the mailbox."),
+    "asked_member": _l("Invited. They see it when they next open their mail."),
+    "member_changed": _l("Changed. The person is told."),
+    "member_removed": _l("Removed. The person is told."),
+    "invitation_withdrawn": _l("The invitation is withdrawn."),
+    "put_away": _l("Put away."),
     "too_large": _l("It is too large to pass on."),
     "pictures_once": _l("Fetching the pictures."),
     "pictures_sender": _l("Fetching the pictures, from now on always for this sender."),
@@ -188,6 +230,11 @@ _WORDS = {
 }
 
 
+def more_words(**words: LazyString) -> None:
+    """Let `leave` say these words as well: for views that bring their own."""
+    _WORDS.update(words)
+
+
 MAX_TOLD = 100
 """So many messages of an act are kept for the next page."""
 
@@ -197,9 +244,10 @@ def leave(
     word: str = "",
     act: tuple[str, str, Sequence[int], str | None] | None = None,
     undo: Undo | None = None,
+    anywhere: bool = False,
 ) -> None:
-    """Keep what happened for the next page, in a signed cookie: a named word with the way back from it, or an act as `acted`
-    takes it. Ids and codes only.
+    """Keep what happened for the next page of this mailbox, or of any (`anywhere`), in a signed cookie: a named word with the way
+    back from it, or an act as `acted` takes it. Ids and codes only.
     """
     if act is not None:
         folder, action, ids, back = act
@@ -212,14 +260,21 @@ def leave(
             said["undo"] = [undo.url, undo.fields]
     else:
         return
-    session["said"] = {"to": g.viewer.account_id} | said
+    box = None if anywhere else g.viewer.mailbox_id
+    session["said"] = {"to": g.viewer.account_id, "in": box} | said
 
 
 def left() -> Notice | None:
-    """What an earlier request left to be said, once."""
-    said = session.pop("said", None)
-    if not isinstance(said, dict) or said.get("to") != g.viewer.account_id:
-        return None  # somebody else signed in with this browser since
+    """What an earlier request left to be said, once: to the same person, in the same mailbox."""
+    said = session.get("said")
+    if not isinstance(said, dict):
+        return None
+    is_other = said.get("to") != g.viewer.account_id  # somebody else signed in with this browser since
+    if not is_other and said.get("in") not in (None, g.viewer.mailbox_id):
+        return None  # another tab, of another mailbox, will say it
+    session.pop("said")
+    if is_other:
+        return None
     if "word" in said and said["word"] in _WORDS:
         return Notice("status", str(_WORDS[said["word"]]), Undo(*said["undo"]) if "undo" in said else None)
     if "act" in said:

@@ -11,10 +11,11 @@ from webmail.identity import accounts
 from webmail.keys import MailboxKeys
 from webmail.mail import correspondents, reading, remote_pictures, unsubscribing
 from webmail.mail.unsubscribe import Offer
-from webmail.sending import drafts, submitting
+from webmail.sending import drafts, later, submitting
 from webmail.web import pictures
 from webmail.web.access import requires
 from webmail.web.beginnings import author
+from webmail.web.boxes import here
 from webmail.web.viewing import Undo, leave, own_message
 from webmail.web.views.mail import blueprint
 
@@ -51,7 +52,7 @@ def how_far(folder: str, message: int) -> BaseResponse:
         note = pictures.note(keys, line, view, known)
     if note is None:
         raise NotFound("pictures")
-    shown = {"id": show_id(message), "href": f"/mail/{folder}/{show_id(message)}", "pictures": note}
+    shown = {"id": show_id(message), "href": here(f"/mail/{folder}/{show_id(message)}"), "pictures": note}
     return make_response(render_template("mail/_pictures.html", message=shown, token="", ask=False))
 
 
@@ -77,7 +78,8 @@ def _by_mail(keys: MailboxKeys, message: int, offer: Offer) -> None:
     subject = offer.mailto.subject or "unsubscribe"
     fields = drafts.Fields(to=offer.mailto.to, subject=subject, body=offer.mailto.body or subject)
     draft = drafts.create(keys, author(), fields)
-    submitting.submit(
+    # Where there is no room under the limit it waits in the outbox, as any other mail does.
+    later.send(
         keys,
         draft.message_id,
         draft.revision,

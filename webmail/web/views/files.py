@@ -12,6 +12,7 @@ from webmail.mail import bundle, folders, messages, pictures, previews, reading,
 from webmail.web import downloads, opened
 from webmail.web.access import requires
 from webmail.web.body_notes import problems
+from webmail.web.boxes import here
 from webmail.web.htmx import render
 from webmail.web.opened import Who
 from webmail.web.viewing import own_message, page
@@ -69,7 +70,7 @@ def preview(folder: str, message: int, number: int) -> BaseResponse:
         part, content = reading.part(keys, message, number)
         counts = folders.counts(keys.mailbox_id)
     text, note = _preview(part, content)
-    href = f"/mail/{folder}/{show_id(message)}"
+    href = here(f"/mail/{folder}/{show_id(message)}")
     context: dict[str, Any] = {
         "file": opened.files(href, [part])[0],
         "text": text,
@@ -120,7 +121,7 @@ def inner(folder: str, message: int, within: str) -> BaseResponse:
     with own_message(folder, message) as (keys, line):
         built = view.build(reading.inside(keys, message, _within(within)), message, full_links=True)
         counts = folders.counts(keys.mailbox_id)
-    told, href = built.view, f"/mail/{folder}/{show_id(message)}"
+    told, href = built.view, here(f"/mail/{folder}/{show_id(message)}")
     context: dict[str, Any] = {
         "inner": told,
         "sender": Who(*told.sender),
@@ -143,7 +144,7 @@ def headers(folder: str, message: int) -> BaseResponse:
     with own_message(folder, message) as (keys, line):
         told = reading.load(keys, message).headers
         counts = folders.counts(keys.mailbox_id)
-    context: dict[str, Any] = {"headers": told, "back": f"/mail/{folder}/{show_id(message)}"}
+    context: dict[str, Any] = {"headers": told, "back": here(f"/mail/{folder}/{show_id(message)}")}
     return render(
         "mail/headers.html", None, **page(_("All headers"), current=line.folder, counts=counts, **context)
     )

@@ -1,6 +1,6 @@
 """Lists of mail: `/`, `/mail/<folder>`, `/search`. The blueprint is shared with `messages` and `acts`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -10,8 +10,8 @@ from werkzeug.wrappers import Response as BaseResponse
 from webmail.keys import MailboxKeys
 from webmail.mail import conversations, folders, messages, search
 from webmail.mail.folders import Kind
-from webmail.sending import outbox
-from webmail.web import listing, zones
+from webmail.sending import outbox, pending
+from webmail.web import boxes, listing, zones
 from webmail.web.access import requires
 from webmail.web.htmx import is_fragment, render
 from webmail.web.viewing import (
@@ -33,7 +33,7 @@ blueprint = Blueprint("mail", __name__)
 def home() -> BaseResponse:
     """The inbox; without a mailbox, where to get one."""
     if g.viewer.mailbox_id is None:
-        return redirect(url_for("accounts.welcome"), 303)
+        return redirect(boxes.start(g.viewer), 303)
     return folder_list(Kind.INBOX, left())
 
 
@@ -49,12 +49,13 @@ def folder_list(kind: Kind, notice: Notice | None, cursor_text: str | None = Non
     cursor = messages.Cursor.parse(cursor_text) if cursor_text else None
     with own_mail() as keys:
         counter = messages.change_counter(keys.mailbox_id)
-        part, states = None, {}
-        if kind == Kind.SENT:
+        part, leaving = None, None
+        states: Mapping[int, str | pending.Mark] = {}
+        if kind in (Kind.SENT, Kind.DRAFTS):
             # How far a message got is in the list and not in the counter, so it is looked up before the answer can be 304.
             part = messages.in_folder(keys, kind, cursor, _rows())
-            states = _states(keys, part.lines)
-        view = (kind.slug, cursor_text, *map(repr, sorted(states.items())))
+            states, leaving = _states(keys, kind, part.lines), pending.counts(keys.mailbox_id)
+        view = (kind.slug, cursor_text, repr(leaving), *map(repr, sorted(states.items())))
         polled, etag = (_etag(counter, fragment, *view) for fragment in (True, is_fragment(request)))
         if (
             notice is None
@@ -71,6 +72,7 @@ def folder_list(kind: Kind, notice: Notice | None, cursor_text: str | None = Non
     context: dict[str, Any] = {
         "folder": line,
         "rows": [listing.row(item, states.get(item.message_id)) for item in part.lines],
+        "leaving": leaving,
         "older": f"{where}?c={part.older}" if part.older else None,
         "newer": f"{where}?c={part.newer}" if part.newer else None,
         "query": "",
@@ -96,7 +98,12 @@ def _rows() -> int:
     return min(chosen, 20) if request.headers.get("Save-Data", "").lower() == "on" else chosen
 
 
-def _states(keys: MailboxKeys, lines: Sequence[messages.Line]) -> dict[int, str]:
+def _states(
+    keys: MailboxKeys, kind: Kind, lines: Sequence[messages.Line]
+) -> Mapping[int, str | pending.Mark]:
+    """How far messages in Sent got, and when drafts leave."""
+    if kind == Kind.DRAFTS:
+        return pending.marks(keys.mailbox_id, [item.message_id for item in lines])
     found = outbox.statuses(keys.mailbox_id, [item.message_id for item in lines], timeline=False)
     return {message_id: outbox.overall(states) for message_id, states in found.items()}
 
@@ -112,6 +119,10 @@ def _etag(counter: int, fragment: bool, *view: str) -> str:
         listing.today(),
         zones.current(),
         viewer.preferences,
+        viewer.news,
+        viewer.told,
+        viewer.banner,
+        viewer.memberships,
         _rows(),
         viewer.session_id,
         BUILD,
