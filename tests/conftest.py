@@ -24,7 +24,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
-from webmail import create_app, create_core, jobs, provision, work
+from webmail import create_app, create_core, jobs, provision, schedules, work
 from webmail.config import Settings
 from webmail.db import db, new_id, transaction
 from webmail.governance.access import asking, opening, reviewing
@@ -187,6 +187,13 @@ def empty(superuser) -> None:
     ).scalar_one()
     superuser.exec_driver_sql(
         f"SET session_replication_role = replica; {tables}; SET session_replication_role = origin"
+    )
+    # What runs by the clock runs in tests that let it strike.
+    superuser.execute(
+        text(
+            "INSERT INTO schedule (code, next_at) SELECT unnest(CAST(:codes AS text[])), now() + interval '1 year'"
+        ),
+        {"codes": list(schedules.PERIODS)},
     )
 
 

@@ -48,6 +48,7 @@ ENDPOINTS = {
     "mail.permanent": "/m/<message>",
     "mail.search": "/search",
     "reports.index": "/report",
+    "reports.new": "/report/<message>",
     "mail.deliveries": "/deliveries/<message>",
     "compose.new": "/compose/new",
     "compose.submit": "/compose",
@@ -499,7 +500,18 @@ def test_a_partial_has_one_root_with_an_id(app: Flask, path: Path) -> None:
         "good": True,
         "suggestions": [HOSTILE],
     }
-    context |= {"history": [], "names": {}, "of_all": True, "page_size": 50, "chart": bars([1, 2], HOSTILE)}
+    context |= {
+        "history": [],
+        "names": {},
+        "of_all": True,
+        "page_size": 50,
+        "chart": bars([1, 2], HOSTILE),
+        "is_under_way": False,
+        "exports": [],
+        "imports": [],
+        "states": {},
+        "about": {},
+    }
     html = rendered(app, name_of(path), context).strip()
     is_swapped = name_of(path) not in NEVER_SWAPPED
     root = re.match(r"<(\w+)[^>]* id=\"[\w-]+\"" if is_swapped else r"<(\w+)", html)

@@ -163,9 +163,10 @@ def test_a_sweep_rings_for_what_is_due(worker, receive, ann, letter):
     assert keeping.sweep() == []
     receive(ann, letter())
     assert keeping.sweep() == ["file"]
-    assert jobs.bell.redis.llen("rq:queue:filing") == 1
+    waiting = jobs.bell.redis.llen("rq:queue:filing")
+    assert waiting >= 1
     assert keeping.sweep() == ["file"]
-    assert jobs.bell.redis.llen("rq:queue:filing") == 1, "one job for many rings"
+    assert jobs.bell.redis.llen("rq:queue:filing") == waiting, "one job for many rings"
 
 
 def test_a_database_that_goes_away_is_not_the_messages_fault(
