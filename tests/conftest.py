@@ -286,6 +286,7 @@ def worker(_worker_core: Flask, monkeypatch: pytest.MonkeyPatch) -> Flask:
         "workers.errands",
         "workers.fetching",
         "workers.keeping",
+        "workers.trials",
     ):
         monkeypatch.setattr(f"{module}.core", lambda: _worker_core)
     return _worker_core

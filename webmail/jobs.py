@@ -23,6 +23,7 @@ INTAKE = "intake"
 EXPORT, IMPORT = "export", "import"
 OWNERS = "owners"
 CHECKPOINT = "checkpoint"
+TRIAL = "trial"
 _JOBS = {
     FILE: ("filing", "workers.filing.drain"),
     SEND: ("sending", "workers.sending.drain"),
@@ -32,6 +33,7 @@ _JOBS = {
     OWNERS: ("filing", "workers.owners.drain"),
     FETCH: ("fetching", "workers.fetching.drain_pictures"),
     UNSUBSCRIBE: ("fetching", "workers.fetching.drain_unsubscriptions"),
+    TRIAL: ("fetching", "workers.trials.drain"),
     CHECKPOINT: ("fetching", "workers.checkpoints.drain"),  # its second place may be as slow as a stranger
     EXPORT: ("keeping", "workers.exporting.drain_exports"),
     IMPORT: ("keeping", "workers.exporting.drain_imports"),

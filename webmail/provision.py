@@ -39,6 +39,7 @@ _MODELS = (
     "webmail.mail.membership_models",
     "webmail.sending.models",
     "webmail.sending.writing_models",
+    "webmail.sending.trials",
     "webmail.governance.models",
     "webmail.governance.cases.models",
     "webmail.governance.access.models",

@@ -3,6 +3,7 @@
 from webmail import jobs, schedules, work
 from webmail.db import transaction
 from webmail.identity import errands
+from webmail.sending import trials
 from workers import intake, owners
 from workers.context import core
 
@@ -14,6 +15,7 @@ def sweep() -> list[str]:
             kinds = list(work.kinds_due())
             kinds += [jobs.KEEP] if schedules.due() else []
             kinds += [jobs.ERRAND] if errands.is_due() else []
+            kinds += [jobs.TRIAL] if trials.is_due() else []
             kinds += [jobs.OWNERS] if owners.is_due() else []
         if intake.look():
             jobs.ring(jobs.INTAKE)

@@ -64,7 +64,7 @@ OUR_SCRIPTS = [
     f"/static/{name}" for name in ("vendor/htmx-4.0.1/htmx.min.js", "app.js", "keys.js", "compose.js")
 ]
 MINE = sorted(p for p in TEMPLATES.rglob("*.html") if "auth" not in p.parts)
-APART = ("access", "actions", "case", "notices")
+APART = ("access", "actions", "case", "notices", "relay")
 """Folders of pages whose parts are swapped by nobody, and are shown whole in tests of their own."""
 PARTIALS = [p for p in MINE if p.name.startswith("_") and p.parent.name not in APART]
 

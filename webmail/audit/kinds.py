@@ -123,6 +123,7 @@ _SERVICE = (
     "invitation.withdrawn",
     "keys.rotated",
     "retention.removed",
+    "relay.tried",
     "schedule.asked",
     "session.ended",
     "session.others_ended",

@@ -240,6 +240,16 @@ KINDS: tuple[Kind, ...] = (
         schedule="retention.sending_days",
     ),
     Kind(
+        "trials",
+        "P03",
+        ("relay_trial",),
+        ("reliability",),
+        "schedule",
+        _account("relay_trial"),
+        ("relay",),
+        schedule="retention.trials",
+    ),
+    Kind(
         "cases",
         "P03",
         (

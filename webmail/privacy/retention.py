@@ -50,6 +50,7 @@ RULES: tuple[Rule, ...] = (
     Rule("denials", "retention.denials", "retention_denials"),
     Rule("deliveries", "retention.deliveries", "retention_deliveries"),
     Rule("cases", "retention.cases", "retention_cases"),
+    Rule("trials", "retention.trials", "retention_trials"),
     Rule("runs", "retention.runs", "retention_runs"),
     Rule("webhooks", "retention.webhooks", "retention_webhooks"),
     Rule("sign-ins", "retention.sign_ins", "retention_sign_ins"),

@@ -114,6 +114,7 @@ _ALL = (
     Declared("retention.denials", Whole(1, 3650, "days"), 30),
     Declared("retention.deliveries", Whole(7, 3650, "days"), 365),
     Declared("retention.cases", Whole(30, 3650, "days"), 365),
+    Declared("retention.trials", Whole(1, 365, "days"), 30),
     Declared("retention.runs", Whole(30, 3650, "days"), 730),
     Declared("retention.webhooks", Whole(1, 3650, "days"), 30),
     Declared("retention.sign_ins", Whole(30, 3650, "days"), 180),

@@ -102,6 +102,7 @@ KINDS = {
     "role.granted": _l("Role given"),
     "role.proposed": _l("Role proposed"),
     "role.revoked": _l("Role taken"),
+    "relay.tried": _l("Relays tried with a test mail"),
     "schedule.asked": _l("Scheduled work asked for now"),
     "security.sending_limit": _l("Sending limit reached"),
     "security.sending_surge": _l("Sudden flood of mail"),

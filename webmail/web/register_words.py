@@ -82,6 +82,10 @@ KINDS: Mapping[str, tuple[Any, Any]] = {
         _l("How many people you wrote to on a day"),
         _l("A number, so that what is sudden is seen."),
     ),
+    "trials": (
+        _l("Test mails that you sent through the relays"),
+        _l("As an admin: when, and all that was said."),
+    ),
     "cases": (
         _l("Cases of our staff"),
         _l(

@@ -185,6 +185,11 @@ WORDS: Mapping[str, Told] = {
         ),
         _REMOVES,
     ),
+    "retention.trials": Told(
+        _l("Test mails through relays"),
+        _l("The conversation, with the address of the admin who asked."),
+        _REMOVES,
+    ),
     "retention.runs": Told(
         _l("What these schedules removed"), _l("The runs themselves, as numbers."), _REMOVES
     ),

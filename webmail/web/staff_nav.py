@@ -31,6 +31,7 @@ ADMIN = (
     ("/admin/invitations", _l("Invitations")),
     ("/admin/domains", _l("Domains")),
     ("/admin/settings", _l("Settings")),
+    ("/admin/relay", _l("Relays")),
     ("/admin/records", _l("Records")),
     ("/admin/webhooks", _l("Webhooks")),
     ("/admin/queues", _l("Queues")),

@@ -349,7 +349,7 @@ BEGIN
         SELECT floor(random() * 281474976710656)::bigint, account_id, role, 'revoked', 'account erased'
           FROM account_role WHERE account_id = this.account_id;
     DELETE FROM session_denial WHERE subject IN (SELECT session_id FROM sign_in WHERE account_id = this.account_id);
-    FOREACH one IN ARRAY ARRAY['sign_in', 'confirmation', 'confirmation_try', 'role_proposal', 'member_invitation', 'member_notice',
+    FOREACH one IN ARRAY ARRAY['sign_in', 'relay_trial', 'confirmation', 'confirmation_try', 'role_proposal', 'member_invitation', 'member_notice',
                                'mailbox_member', 'scheduled', 'sign_up', 'errand', 'export', 'mail_import'] LOOP
         EXECUTE format('DELETE FROM %I WHERE account_id = $1', one) USING this.account_id;
         GET DIAGNOSTICS n = ROW_COUNT;
