@@ -249,9 +249,9 @@ def test_work_that_nobody_takes_is_told(settings, ann, owner_app, superuser):
 
 def test_schedules_that_stand_or_fail_are_told(settings, empty, superuser):
     superuser.execute(
-        text("INSERT INTO schedule (code, next_at) VALUES ('retention', now() - interval '2 hours')")
+        text("UPDATE schedule SET next_at = now() - interval '2 hours' WHERE code = 'retention'")
     )
-    superuser.execute(text("INSERT INTO schedule (code, outcome) VALUES ('emptying', 'failed')"))
+    superuser.execute(text("UPDATE schedule SET outcome = 'failed' WHERE code = 'emptying'"))
     found = [one for one in database.look(settings("worker")) if one.what == "schedules"]
     assert [(one.state, one.words.split(": ")[1]) for one in found] == [
         ("bad", "retention"),

@@ -330,7 +330,8 @@ class Client(Browser):
         assert not unknown, unknown
         fields = [(name, values.pop(name, value)) for name, value in form.fields]
         fields += list(values.items())
-        button = next(item for item in form.buttons if words in item[2])
+        said = [item for item in form.buttons if words in item[2]]
+        button = next((item for item in said if item[2].strip() == words), said[0])
         if button[0]:
             fields.append((button[0], button[1]))
         target = urljoin(page.url, form.action)

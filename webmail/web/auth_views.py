@@ -78,9 +78,8 @@ def sign_out() -> BaseResponse:
     target = url_for("auth.signed_out")
     if known is not None:
         gate.hooks.deny(known.session_id, known.user_id)
-        if again is None:
-            gate.hooks.revoke(known.session_id)
-        elif _revoked_now(gate, known.session_id):
+        # Asked at once, for whoever signs in again the next moment; what is not answered, a worker goes on asking.
+        if _revoked_now(gate, known.session_id) and again is not None:
             target = url_for("auth.sign_in", next=safe_next(again))
     # A token renewed during this very request is not handed out.
     g.auth = replace(g.auth, set_cookies=())
