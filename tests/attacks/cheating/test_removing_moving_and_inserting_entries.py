@@ -5,7 +5,8 @@ import pytest
 RULE = "audit_event_nodes_are_whole"
 REMOVED = (
     "DELETE FROM audit_event WHERE number = 3",
-    "UPDATE audit_event SET number = number - 1 WHERE number > 3",
+    "UPDATE audit_event SET number = -number WHERE number > 3",
+    "UPDATE audit_event SET number = -number - 1 WHERE number < 0",
 )
 MOVED = (
     "UPDATE audit_event SET number = 99 WHERE number = 3",
