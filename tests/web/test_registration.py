@@ -83,6 +83,9 @@ def test_a_suggestion_is_a_button(newcomer, choose, superuser):
     answer = choose("ann")
     offered = re.findall(r'<button class="b line" name="take" value="([^"]+)">', answer.text)
     assert offered
+    form = re.search(r'(?s)<form method="post" action="/welcome">.*?</form>', answer.text)[0]
+    first = re.search(r"<button[^>]*>", form)[0]
+    assert "name=" not in first, "Enter in the field sends what was typed, and takes no suggestion"
     made = choose("ann", take=offered[0])
     assert made.status_code == 303
     assert (
