@@ -11,11 +11,12 @@ from webmail import jobs, metrics, work
 from webmail.db import db, transaction
 from webmail.errors import KeyTrouble
 from webmail.governance.cases import service
+from webmail.governance.quarantine.marking import Marking
 from webmail.keys import MailboxKeys
 from webmail.mail import filing, vacation
 from webmail.sending import bounces
 from webmail.sending.vacation import answer
-from workers.context import claimed, core, keys_of
+from workers.context import claimed, core, keys_of, master
 
 log = logging.getLogger(__name__)
 LEASE = timedelta(seconds=20)
@@ -41,8 +42,8 @@ def _one(claim: work.Claim) -> int:
         with transaction(claim.mailbox_id):
             if not work.holds(claim):
                 return 0
-            keys = keys_of(claim)
-            if filing.file(keys, claim.item_id):
+            keys, marking = keys_of(claim), Marking(master(), claim.item_id)
+            if filing.file(keys, claim.item_id, marking) and not marking.hold():
                 _beside("bounce not heeded", bounces.take, keys, claim.item_id)
                 if vacation.is_on(claim.mailbox_id):
                     _beside("vacation failed", answer, keys, claim.item_id)

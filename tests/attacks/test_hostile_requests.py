@@ -115,7 +115,9 @@ def test_another_host_name_is_answered_by_nothing_but_our_own(browser_of, ann, p
         if endpoint.startswith("health.") or "GET" not in methods:
             continue
         answer = client.get(path, headers={"Host": host, "X-Forwarded-Host": host})
-        assert answer.status_code in (302, 308, 400), endpoint
+        # A mail server that asks for a policy may ask in any name; only that of a domain of ours has one.
+        expected = (404,) if endpoint == "mta_sts.policy" else (302, 308, 400)
+        assert answer.status_code in expected, endpoint
         assert "location" not in answer.headers or answer.headers["location"].startswith(ORIGIN + "/"), (
             endpoint
         )

@@ -372,9 +372,12 @@ def test_P09_the_pages_of_a_gag(
     proved(ada, "access.gag", f"{grant}:approve")
     assert post(admin, f"{where}/gag", what="approve").status_code == 303
     assert desk.decide(sue, ann, grant) == ""
+    lead = browser_of(sue).get(where).text
+    assert "You had a part in this" in lead
+    assert "Keep it until then" not in lead
     proved(sam, "access.open", grant)
     assert "CANARY-SUBJECT" in post(browser_of(sam), path(grant, message, "headers")).text
-    assert "Nobody has opened your mail." in browser_of(ann).get("/access-log").text
+    assert "No opening of your mail stands here." in browser_of(ann).get("/access-log").text
     assert post(admin, f"{where}/gag", what="extend", again="nonsense").status_code == 422
     assert post(admin, f"{where}/gag", what="end").status_code == 303
     assert "because the law demanded it" in browser_of(ann).get("/access-log").text

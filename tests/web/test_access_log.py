@@ -27,7 +27,7 @@ def used(desk, sam, sue, ann, message) -> int:
 
 
 def test_nobody_has_opened_it(browser_of, ann):
-    assert "Nobody has opened your mail." in browser_of(ann).get("/access-log").text
+    assert "No opening of your mail stands here." in browser_of(ann).get("/access-log").text
 
 
 def test_P11_the_owner_sees_who_what_for_on_what_ground_and_which_parts(
@@ -81,7 +81,7 @@ def test_P16_the_owner_sees_the_verdict_and_that_it_is_late(browser_of, desk, re
 
 def test_a_request_that_opened_nothing_is_not_in_it(browser_of, desk, sam, sue, ann, message):
     desk.granted(sam, sue, ann, [message])
-    assert "Nobody has opened your mail." in browser_of(ann).get("/access-log").text
+    assert "No opening of your mail stands here." in browser_of(ann).get("/access-log").text
 
 
 def test_what_was_deleted_since_is_still_in_it(browser_of, ann, used, superuser):
@@ -108,7 +108,7 @@ def test_P11_an_entry_comes_with_its_proof(browser_of, ann, used, worker, master
 
 def test_a_stranger_hears_of_it_what_the_absent_hear(browser_of, ben, used, stranger):
     client = browser_of(ben)
-    assert "Nobody has opened your mail." in client.get("/access-log").text
+    assert "No opening of your mail stands here." in client.get("/access-log").text
     for number in (used, 12345):
         assert client.get(f"/access-log/{show_id(number)}/1/proof").status_code == 404
     assert stranger.get("/access-log").headers["Location"].startswith("/auth/sign-in")

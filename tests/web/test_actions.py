@@ -1,5 +1,7 @@
 """Pages of actions and notices: support proposes, a lead decides, the person reads why, also while suspended (P18, P19, P20)."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from sqlalchemy import text
 
@@ -166,3 +168,16 @@ def test_P20_the_notice_leaves_by_mail_to_the_contact_address_once(
     with worker.app_context():
         assert acting.send_notices() == 0
     assert superuser.execute(text("SELECT mail FROM staff_notice")).scalars().all() == ["sent"]
+
+
+def test_P20_who_approves_what_is_told_later_is_not_told_that_it_was_said(
+    browser_of, sam, sue, ann, act, confirm, csrf
+):
+    day = (datetime.now(UTC) + timedelta(days=3)).date().isoformat()
+    proposed = act(browser_of(sam), withheld="The police asked us for three days.", withheld_until=day)
+    where, lead = proposed.headers["Location"], browser_of(sue)
+    confirm(sue, "action.grave", f"approve:{read_id(number_of(proposed))}")
+    answer = lead.post(f"{where}/decide", data={"decision": "approve", "csrf_token": csrf(lead)})
+    assert answer.status_code == 303
+    assert "the person is told on the day that was chosen" in lead.get(where).text
+    assert "two hundred people" not in browser_of(ann).get("/notices").text

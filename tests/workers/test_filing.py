@@ -78,10 +78,10 @@ def test_a_message_that_kills_its_reader_is_set_aside_too_and_the_others_are_fil
 ):
     bad = receive(ann, letter("poison"))
 
-    def die(raw, message_id):
+    def die(raw, message_id, **more):
         if b"poison" in raw:
             os.kill(os.getpid(), signal.SIGKILL)
-        return build(raw, message_id)
+        return build(raw, message_id, **more)
 
     from webmail.mail import reading
 

@@ -1,16 +1,17 @@
 """Filing: a received message is opened, read, threaded, indexed, and given its line in the list. One transaction a message."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import select, update
 
 from webmail.db import db
 from webmail.keys import MailboxKeys
-from webmail.mail import correspondents, messages, passed_on, reading, search, threads
+from webmail.mail import correspondents, fingerprint, messages, mime, passed_on, reading, search, threads
 from webmail.mail.messages import Summary
 from webmail.mail.models import Message
 from webmail.mail.references import thread_keys
-from webmail.settings import domains
+from webmail.settings import domains, kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +22,13 @@ class Filed:
     thread_id: int
 
 
-def file(keys: MailboxKeys, message_id: int) -> Filed | None:
-    """File a received message of this mailbox; None when it is gone or was filed before (a job may run twice)."""
+def file(
+    keys: MailboxKeys, message_id: int, mark: Callable[[fingerprint.Fingerprint], object] | None = None
+) -> Filed | None:
+    """File a received message of this mailbox; None when it is gone or was filed before (a job may run twice).
+
+    `mark` is called with what the message is known again by, before anything is written.
+    """
     query = select(Message.state, Message.content_key).where(
         Message.mailbox_id == keys.mailbox_id, Message.message_id == message_id
     )
@@ -30,7 +36,11 @@ def file(keys: MailboxKeys, message_id: int) -> Filed | None:
     if row is None or row.state != "received":
         return None
     content_key = keys.open_content_key(row.content_key, message_id)
-    built = reading.build(messages.source(keys, message_id), message_id)
+    raw = messages.source(keys, message_id)
+    parsed = mime.parse(raw)
+    if mark is not None:
+        mark(fingerprint.of(raw, parsed))
+    built = reading.build(raw, message_id, parsed=parsed)
     thread_id = write(keys, message_id, content_key, built)
     _place(keys, message_id, built.view)
     return Filed(message_id, thread_id)
@@ -55,7 +65,8 @@ def _is_forged(keys: MailboxKeys, view: reading.View) -> bool:
         return False
     if told.reason.startswith("several From"):
         return True
-    forged = told.dmarc_policy in ("quarantine", "reject") or _is_ours(view.sender[1])
+    disowned = told.dmarc_policy in ("quarantine", "reject") and kept.text("spam.disowned") == "junk"
+    forged = disowned or _is_ours(view.sender[1])
     return forged and not passed_on.by_known_list(keys, view)
 
 

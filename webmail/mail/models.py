@@ -102,7 +102,7 @@ class Folder(Base):
     """Trash and Junk, by their owner's wish: what has lain there longer is deleted for ever."""
 
 
-_SHOWN = text("state <> 'received'")
+_SHOWN, _HELD = text("state <> 'received'"), text("held_by IS NOT NULL")
 
 
 class Message(Base):
@@ -132,9 +132,11 @@ class Message(Base):
             "message_unread_in_folder",
             "mailbox_id",
             "folder_id",
-            postgresql_where=text("unread AND state <> 'received'"),
+            postgresql_where=text("unread AND state <> 'received' AND held_by IS NULL"),
         ),
         Index("message_in_thread", "mailbox_id", "thread_id", "received_at", postgresql_where=_SHOWN),
+        Index("message_held", "held_by", "mailbox_id", "message_id", postgresql_where=_HELD),
+        Index("message_held_in_mailbox", "mailbox_id", postgresql_where=_HELD),
     )
 
     mailbox_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
@@ -156,6 +158,8 @@ class Message(Base):
     content_key: Mapped[bytes] = mapped_column(LargeBinary)
     summary: Mapped[bytes | None] = mapped_column(LargeBinary)
     moved_at: Mapped[Stamp | None]
+    held_by: Mapped[BigId | None]
+    """A quarantine of the staff's (`governance.quarantine.models`): until that ends, the row is there for no page and no job."""
 
 
 def of_message(name: str) -> ForeignKeyConstraint:
@@ -166,6 +170,34 @@ def of_message(name: str) -> ForeignKeyConstraint:
         name=name,
         ondelete="CASCADE",
     )
+
+
+class MessageMark(Base):
+    """What a message is known again by in every mailbox: its words and its Message-ID, blinded. Read by functions alone."""
+
+    __tablename__ = "message_mark"
+    __table_args__ = (
+        of_message("message_mark_message_exists"),
+        Index(
+            "message_mark_content",
+            "content",
+            "mailbox_id",
+            "message_id",
+            postgresql_where=text("content IS NOT NULL"),
+        ),
+        Index(
+            "message_mark_reference",
+            "reference",
+            "mailbox_id",
+            "message_id",
+            postgresql_where=text("reference IS NOT NULL"),
+        ),
+    )
+
+    mailbox_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
+    message_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
+    content: Mapped[bytes | None] = mapped_column(LargeBinary)
+    reference: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
 class MessageSource(Base):

@@ -15,6 +15,7 @@ KINDS: Mapping[str, Any] = {
     "no_sign_in": _l("Suspend sign-in"),
     "revoke": _l("Revoke the mailbox name"),
     "reclaim": _l("Take the mailbox name back"),
+    "hold": _l("Hold a message"),
 }
 DOES: Mapping[str, Any] = {
     "warn": _l("They are told; nothing else changes."),
@@ -33,6 +34,10 @@ DONE: Mapping[str, Any] = {
     "no_receiving": _l("Your mailbox takes no new mail. What is in it stays."),
     "revoke": _l(
         "Your mailbox name is revoked: no mail comes in or goes out under it. What is in the mailbox stays."
+    ),
+    "hold": _l(
+        "Mail that came to you is held, because it breaks a rule. You have done nothing wrong. Nothing is deleted; it comes back as"
+        " it was when this ends."
     ),
     "reclaim": _l(
         "Your mailbox name is taken back. It rests for two years, and nobody else gets it before. What is in the mailbox stays."
@@ -69,6 +74,7 @@ _REFUSALS: Mapping[str, Any] = {
     "own": _l("It is about you, or about somebody you share a mailbox with: a colleague has to do this."),
     "colleague": _l("Whoever is of the staff is acted on by a higher role."),
     "mailbox": _l("Choose a mailbox of this person."),
+    "item": _l("Choose what was reported in this case and is known again elsewhere."),
     "already": _l("This is in force already, or waits for a lead."),
     "kind": _l("Choose what is to be done."),
     "rule": _l("Choose the rule that was broken."),

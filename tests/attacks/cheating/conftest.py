@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask.testing import FlaskClient
@@ -10,7 +11,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from webmail.db import show_id, transaction
+from webmail.governance.quarantine import acting as quarantining
 from webmail.identity import stepup
+from workers import filing
 
 STAFF = "SET LOCAL ROLE mtumail_staff"
 
@@ -146,6 +149,42 @@ def log_shows(browser_of, make_person) -> Callable[[str], bool]:
         return 'href="/staff/log/' in page.text
 
     return look
+
+
+# --- a letter that came to many ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def spread(receive, worker, letter, ann, ben) -> dict[str, int]:
+    """The same letter at Ann's and at Ben's, filed by the worker; message ids by address."""
+    body = "Your account will be closed tonight unless you confirm your password at the address below.\r\n"
+    found = {}
+    for person in (ann, ben):
+        raw = letter("CANARY-held", body, "Eve <eve@evil.example>", To=person.address)
+        found[person.address] = receive(person, raw)
+        filing.drain()
+    return found
+
+
+@pytest.fixture
+def reported(press, superuser, ann, spread) -> tuple[int, int]:
+    """Ann has reported hers; (case, item)."""
+    told = press(ann, f"/report/{show_id(spread[ann.address])}", kind="phishing", words="It is not my bank.")
+    assert told.status_code == 303
+    return tuple(superuser.execute(text("SELECT case_id, item_id FROM case_item")).one())
+
+
+@pytest.fixture
+def hold(desk, master) -> Callable[..., tuple[int, str]]:
+    """Hold what was reported, below the web; (the quarantine, the answer)."""
+
+    def run(by, case_id: int, item_id: int) -> tuple[int, str]:
+        until = datetime.now(UTC) + timedelta(days=9)
+        asked = quarantining.Hold(case_id, item_id, "phishing", "It takes passwords from people.", until)
+        with desk.staff():
+            return quarantining.take(master, asked, by=by.account_id)
+
+    return run
 
 
 # --- raw SQL --------------------------------------------------------------------------------------------------------------

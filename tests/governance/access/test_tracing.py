@@ -5,8 +5,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
+from webmail.db import rows, show_id
 from webmail.governance.access import counts, tracing
+from webmail.governance.cases.sealing import open_secret
+from webmail.governance.quarantine import marking
+from webmail.mail import fingerprint, messages
 from webmail.mail.addresses import parse_spec
+from workers import filing
 
 NOW = datetime.now(UTC)
 
@@ -139,3 +144,105 @@ def test_P16_figures_of_all_accesses_name_nobody(desk, sam, sue, rex, ann, deliv
             abuse, legal = counts.by_year()
     assert abuse == (NOW.year, "abuse", 2, 1, 1, 2, 0, 0, 1, 1, 0)
     assert legal == (NOW.year, "legal", 1, 0, 0, 0, 1, 0, 0, 0, 0)
+
+
+# --- by Message-ID -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def look_for(desk, master):
+    def do(who, message_id, case=None):
+        with desk.staff():
+            secret = open_secret(master)
+            return tracing.look_for(
+                secret, message_id, case_id=case or desk.case("delivery"), account_id=who.account_id
+            )
+
+    return do
+
+
+@pytest.fixture
+def arrive(receive, worker):
+    def take(person, raw, sender="eve@evil.example"):
+        message_id = receive(person, raw, sender)
+        assert filing.drain() == 1
+        return message_id
+
+    return take
+
+
+def test_P08_a_message_id_finds_every_copy_that_came(look_for, arrive, letter, sam, ann, ben, desk):
+    raw = letter("CANARY-SUBJECT", "CANARY-TEXT", Message_ID="<one@evil.example>")
+    there = {arrive(person, raw) for person in (ann, ben)}
+    arrive(ann, letter())
+    found = look_for(sam, " <one@evil.example> ")
+    assert {line.message_id for line in found.lines} == there
+    assert {(line.direction, line.envelope_from, line.held) for line in found.lines} == {
+        ("in", "eve@evil.example", False)
+    }
+    assert {line.mailbox_id for line in found.lines} == {ann.mailbox_id, ben.mailbox_id}
+    assert "CANARY" not in repr(found)
+    assert look_for(sam, "other@evil.example").lines == []
+    facts = [one["facts"] for one in desk.events("trace.looked_up")]
+    assert [one["found"] for one in facts] == [2, 0]
+    assert "evil" not in str(facts)
+
+
+def test_P08_and_the_one_that_was_sent_with_how_far_it_got(
+    look_for, sam, ann, browser_of, csrf, opened, master, superuser
+):
+    client = browser_of(ann)
+    fields = {"to": "zoe@example.org", "subject": "CANARY", "body": "x", "send": "1"}
+    client.post("/compose", data={"csrf_token": csrf(client)} | fields)
+    number = superuser.execute(text("SELECT message_id FROM submission")).scalar_one()
+    raw = opened(ann, lambda keys: messages.source(keys, number))
+    reference = fingerprint.reference(raw)
+
+    def leave(_keys):
+        mark = marking.reference_mark(open_secret(master), reference)
+        return rows("SELECT message_named(%(message)s, %(mark)s)", {"message": number, "mark": mark})
+
+    opened(ann, leave)
+    [line] = look_for(sam, reference).lines
+    assert (line.message_id, line.direction, [copy.recipient for copy in line.copies]) == (
+        number,
+        "out",
+        ["zoe@example.org"],
+    )
+
+
+def test_P08_no_case_no_trace_by_message_id_either(look_for, arrive, letter, sam, rex, ann, desk, superuser):
+    arrive(ann, letter(Message_ID="<one@evil.example>"))
+    closed = desk.case("delivery")
+    superuser.execute(text("UPDATE case_file SET state = 'closed', closed_at = now()"))
+    about = desk.case("delivery")
+    superuser.execute(
+        text("UPDATE case_file SET account_id = :a WHERE case_id = :c"), {"a": sam.account_id, "c": about}
+    )
+    for who, case, code in (
+        (sam, 5, "case-closed"),
+        (sam, closed, "case-closed"),
+        (rex, desk.case("delivery"), "role"),
+        (sam, about, "own"),
+    ):
+        found = look_for(who, "one@evil.example", case)
+        assert (found.refusal, found.lines) == (code, ())
+    assert look_for(sam, " <> ").refusal == "message-id"
+
+
+def test_P08_the_page_takes_a_message_id(browser_of, csrf, sam, ann, arrive, letter, desk):
+    arrive(ann, letter("CANARY", Message_ID="<one@evil.example>"))
+    client, case = browser_of(sam), show_id(desk.case("delivery"))
+    fields = {"case": case, "message_id": "one@evil.example", "csrf_token": csrf(client)}
+    page = client.post("/staff/tracing/message", data=fields)
+    assert page.status_code == 200
+    for said in ("1 copy here", ann.address, "eve@evil.example", "Ask to open it"):
+        assert said in page.text
+    assert "CANARY" not in page.text
+    assert (
+        "No message with this Message-ID"
+        in client.post("/staff/tracing/message", data=fields | {"message_id": "x@y"}).text
+    )
+    assert client.post("/staff/tracing/message", data=fields | {"case": ""}).status_code == 422
+    assert client.post("/staff/tracing/message", data=fields | {"message_id": " "}).status_code == 422
+    assert client.post("/staff/tracing/message", data=fields | {"csrf_token": ""}).status_code in (400, 403)

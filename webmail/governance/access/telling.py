@@ -8,22 +8,41 @@ from typing import Any
 
 from sqlalchemy import Row, text
 
-from webmail import audit
+from webmail import audit, phrases
 from webmail.db import db, show_id
 from webmail.keys import MasterKeys
 from webmail.mail.addresses import Address, parse_spec
 from webmail.mail.mailboxes import Recipient
 from webmail.mail.receiving import Envelope, receive
+from webmail.phrases import gettext as _
+from webmail.phrases import ngettext, nmarked
 from webmail.sending.composing import Composition, build, new_message_id
+from webmail.settings import languages
 
 _AUTOMATIC = b"Auto-Submitted: auto-generated\r\n"
-_PURPOSES = {
-    "prevent-abuse": "to look into a report of abuse",
-    "provide": "to get the service working again",
-    "troubleshoot": "to find out why mail did not arrive",
-    "protect": "to look into a security alert",
-    "comply-with-law": "because the law demanded it",
+_OPENED = {
+    "prevent-abuse": nmarked(
+        "Our staff opened one message of yours on %(when)s, to look into a report of abuse (case %(case)s).",
+        "Our staff opened %(num)s messages of yours on %(when)s, to look into a report of abuse (case %(case)s).",
+    ),
+    "provide": nmarked(
+        "Our staff opened one message of yours on %(when)s, to get the service working again (case %(case)s).",
+        "Our staff opened %(num)s messages of yours on %(when)s, to get the service working again (case %(case)s).",
+    ),
+    "troubleshoot": nmarked(
+        "Our staff opened one message of yours on %(when)s, to find out why mail did not arrive (case %(case)s).",
+        "Our staff opened %(num)s messages of yours on %(when)s, to find out why mail did not arrive (case %(case)s).",
+    ),
+    "protect": nmarked(
+        "Our staff opened one message of yours on %(when)s, to look into a security alert (case %(case)s).",
+        "Our staff opened %(num)s messages of yours on %(when)s, to look into a security alert (case %(case)s).",
+    ),
+    "comply-with-law": nmarked(
+        "Our staff opened one message of yours on %(when)s, because the law demanded it (case %(case)s).",
+        "Our staff opened %(num)s messages of yours on %(when)s, because the law demanded it (case %(case)s).",
+    ),
 }
+"""By purpose; the number is that of messages."""
 
 
 def due(limit: int = 20) -> list[tuple[int, int]]:
@@ -73,22 +92,29 @@ _BOX = text("""
 
 def _letter(to: Address, row: Row[*tuple[Any, ...]], origin: str) -> bytes:
     opened_at, purpose, case_id, count = row
-    when = opened_at.strftime("%A %d %B %Y, %H:%M UTC").replace(" 0", " ")
-    what = "one message" if count == 1 else f"{count} messages"
-    body = (
-        f"Our staff opened {what} of yours on {when}, {_PURPOSES[purpose]} (case {show_id(case_id)}).\n\n"
-        "A second person had to agree, unless it was a legal emergency; it was written down before anything was shown; and a "
-        "colleague who had no part in it reviews it.\n\n"
-        "Which messages and which parts, and what the review says, you see here:\n\n"
-        f"{origin}/access-log\n\n"
-        "The entry there comes with a proof that it stands in our log.\n"
-    )
+    with phrases.written_in(languages.standard()):
+        when, case = phrases.full_moment(opened_at), show_id(case_id)
+        body = _body(ngettext(*_OPENED[purpose], count, when=when, case=case), f"{origin}/access-log")
+        subject, name = _("Our staff opened mail of yours"), _("mtumail access log")
     composition = Composition(
-        sender=Address("mailer-daemon", to.domain, "mtumail access log"),
+        sender=Address("mailer-daemon", to.domain, name),
         to=(to,),
-        subject="Our staff opened mail of yours",
+        subject=subject,
         body=body,
         message_id=new_message_id(to.domain),
         date=datetime.now(UTC),
     )
     return _AUTOMATIC + build(composition)
+
+
+def _body(opened: str, link: str) -> str:
+    paragraphs = [
+        opened,
+        _(
+            "A second person had to agree, unless it was a legal emergency; it was written down before anything was shown; and a "
+            "colleague who had no part in it reviews it."
+        ),
+        _("Which messages and which parts, and what the review says, you see here:\n\n%(link)s", link=link),
+        _("The entry there comes with a proof that it stands in our log."),
+    ]
+    return "\n\n".join(paragraphs) + "\n"

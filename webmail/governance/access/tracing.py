@@ -1,6 +1,7 @@
-"""Tracing: what is known of an address' mail without opening any. Each look belongs to a case and is written down.
+"""Tracing: what is known of mail without opening any, by an address or by a Message-ID. Each look belongs to a case and is written
+down.
 
-The database gives at most 50 lines of at most seven days. Nothing here knows a subject.
+The database gives at most 50 lines, of an address of at most seven days. Nothing here knows a subject.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,10 +12,14 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import text
 
 from webmail.db import db
+from webmail.governance.cases.sealing import CaseSecret
+from webmail.governance.quarantine.marking import reference_mark
 from webmail.mail.addresses import Address, base_local
 from webmail.mail.list_rows import Cursor
 
 ROWS: Final = 50
+MAX_ID: Final = 1_000
+"""Characters of a Message-ID that somebody types."""
 
 
 class Copy(NamedTuple):
@@ -41,6 +46,9 @@ class Line(NamedTuple):
     envelope_from: str
     envelope_to: str
     copies: Sequence[Copy]
+    mailbox_id: int = 0
+    """Of a trace by Message-ID; an address leads to one mailbox."""
+    held: bool = False
 
 
 class Queued(NamedTuple):
@@ -100,6 +108,24 @@ _LOOK = text("""
     SELECT trace_look(:account, :case, :domain, :local, :since, :until, :other, CAST(:at AS timestamptz), CAST(:id AS bigint))""")
 
 
+def look_for(secret: CaseSecret, message_id: str, *, case_id: int, account_id: int) -> Trace:
+    """Where the message with this Message-ID came in and from where it left, newest first, at most 50 copies.
+
+    Codes: message-id, role, case-closed, own. In a staff transaction.
+    """
+    mark = reference_mark(secret, message_id[:MAX_ID])
+    if mark is None:
+        return Trace(refusal="message-id")
+    values = {"account": account_id, "case": case_id, "mark": mark}
+    told = db.session.execute(_LOOK_FOR, values).scalar_one()
+    if told["refusal"]:
+        return Trace(refusal=told["refusal"])
+    return Trace(lines=[_line(one) for one in told["messages"]][:ROWS])
+
+
+_LOOK_FOR = text("SELECT trace_message(:account, :case, :mark)")
+
+
 def _read(told: Mapping[str, Any]) -> Trace:
     if told["refusal"] or told["mailbox"] is None:
         return Trace(refusal=told["refusal"])
@@ -142,6 +168,8 @@ def _line(one: Mapping[str, Any]) -> Line:
         one["envelope_from"],
         one["envelope_to"],
         copies,
+        one.get("mailbox_id", 0),
+        one.get("held", False),
     )
 
 

@@ -13,8 +13,9 @@ from sqlalchemy import text
 from webmail.db import db, new_id
 from webmail.governance.actions import reading
 from webmail.governance.actions.register import KINDS, MAX_WORDS, MIN_WORDS, MOST_A_DAY, RULES, WITHHELD_DAYS
+from webmail.governance.actions.words import seal_words
 from webmail.identity import names
-from webmail.keys import MasterKeys, Place
+from webmail.keys import MasterKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,18 +133,3 @@ def forget(account_id: int) -> int:
     return int(
         db.session.execute(text("SELECT actions_forget(:account)"), {"account": account_id}).scalar_one()
     )
-
-
-# --- words ---------------------------------------------------------------------------------------------------------------
-
-
-def seal_words(master: MasterKeys, words: str, row_id: int, field: str, table: str = "staff_action") -> bytes:
-    """What was written about an action or in an appeal, sealed for its row."""
-    return master.wrap(words.strip().encode(), Place(table, 0, row_id, field))
-
-
-def open_words(
-    master: MasterKeys, sealed: bytes | None, row_id: int, field: str, table: str = "staff_action"
-) -> str:
-    """What `seal_words` sealed; "" for None. Raises KeyTrouble, Tampered."""
-    return master.unwrap(bytes(sealed), Place(table, 0, row_id, field)).decode() if sealed is not None else ""

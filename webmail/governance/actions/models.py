@@ -22,8 +22,9 @@ class StaffAction(Base):
 
     __tablename__ = "staff_action"
     __table_args__ = (
-        Index("staff_action_of_case", "case_id", "acted_at"),
+        Index("staff_action_of_case", "case_id", "acted_at", postgresql_where=text("kind <> 'hold'")),
         Index("staff_action_of_account", "account_id", "acted_at"),
+        UniqueConstraint("quarantine_id", "account_id", "target_mailbox_id", name="staff_action_held_once"),
         Index(
             "staff_action_of_mailbox",
             "target_mailbox_id",
@@ -47,7 +48,8 @@ class StaffAction(Base):
     target_mailbox_id: Mapped[BigId | None] = mapped_column(ForeignKey("mailbox.mailbox_id"))
     amount: Mapped[int | None]
     rule: Mapped[str] = mapped_column(Text)
-    words: Mapped[bytes] = mapped_column(LargeBinary)
+    words: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """None of a hold: there they are its quarantine's."""
     acted_by: Mapped[BigId] = mapped_column(ForeignKey("account.account_id"))
     acted_at: Mapped[StampNow]
     until: Mapped[Stamp | None]
@@ -64,6 +66,8 @@ class StaffAction(Base):
     name_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
     then_reserved: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     name_freed_at: Mapped[Stamp | None]
+    quarantine_id: Mapped[BigId | None]
+    """Of a hold, which tells one owner of a quarantine: it is that one's, with its words."""
 
 
 class StaffNotice(Base):

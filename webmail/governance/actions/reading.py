@@ -8,6 +8,8 @@ from sqlalchemy import text
 
 from webmail.db import db
 from webmail.errors import NotFound
+from webmail.governance.actions.words import open_words
+from webmail.keys import MasterKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +44,32 @@ class Action:
     told_at: datetime | None
     seen_at: datetime | None
     mail: str
+    quarantine_id: int | None
+
+    def said(self, master: MasterKeys) -> str:
+        """What the person reads."""
+        if self.quarantine_id is not None:
+            return open_words(master, self.words, self.quarantine_id, "words", "quarantine")
+        return open_words(master, self.words, self.action_id, "words")
 
 
 _SELECT = """
-    SELECT a.action_id, a.case_id, a.kind, a.account_id, p.name, a.target_mailbox_id, a.amount, a.rule, a.words, a.acted_by,
+    SELECT a.action_id, a.case_id, a.kind, a.account_id, p.name, a.target_mailbox_id, a.amount, a.rule,
+           coalesce(a.words, q.words) AS words, a.acted_by,
            x.name AS actor, a.acted_at, a.until, a.state, a.decided_by, coalesce(d.name, '') AS decider, a.in_force_at, a.withheld,
            a.withheld_until, a.lifted_at, coalesce(a.lifted_why, '') AS lifted_why, a.then_reserved, a.name_freed_at, l.appeal_id,
-           coalesce(l.verdict, '') AS verdict, n.due_at AS told_at, n.seen_at, coalesce(n.mail, '') AS mail
+           coalesce(l.verdict, '') AS verdict, n.due_at AS told_at, n.seen_at, coalesce(n.mail, '') AS mail,
+           a.quarantine_id
       FROM staff_action a JOIN account p ON p.account_id = a.account_id JOIN account x ON x.account_id = a.acted_by
       LEFT JOIN account d ON d.account_id = a.decided_by LEFT JOIN appeal l ON l.action_id = a.action_id
-      LEFT JOIN staff_notice n ON n.action_id = a.action_id AND n.kind = 'action'"""
-_OF_CASE = text(f"{_SELECT} WHERE a.case_id = :id ORDER BY a.acted_at DESC, a.action_id LIMIT 100")
-_OF_ACCOUNT = text(f"{_SELECT} WHERE a.account_id = :id ORDER BY a.acted_at DESC, a.action_id LIMIT 100")
+      LEFT JOIN staff_notice n ON n.action_id = a.action_id AND n.kind = 'action'
+      LEFT JOIN quarantine q ON q.quarantine_id = a.quarantine_id"""
+_OF_CASE = text(
+    f"{_SELECT} WHERE a.case_id = :id AND a.kind <> 'hold' ORDER BY a.acted_at DESC, a.action_id LIMIT 100"
+)
+_OF_ACCOUNT = text(
+    f"{_SELECT} WHERE a.account_id = :id AND a.kind <> 'hold' ORDER BY a.acted_at DESC, a.action_id LIMIT 100"
+)
 _ONE = text(f"{_SELECT} WHERE a.action_id = :id")
 _PROPOSED = text(f"{_SELECT} WHERE a.state = 'proposed' ORDER BY a.acted_at LIMIT 100")
 
@@ -86,11 +102,14 @@ def _listed(statement: object, number: int) -> list[Action]:
 
 
 def strikes(actions: Sequence[Action]) -> int:
-    """How many of these count: what came into force, and was not undone by an appeal."""
+    """How many of these count: what came into force, and was not undone by an appeal. Who got mail that is held did nothing."""
     return sum(
         1
         for one in actions
-        if one.in_force_at is not None and one.lifted_why != "appeal" and one.verdict != "upheld"
+        if one.kind != "hold"
+        and one.in_force_at is not None
+        and one.lifted_why != "appeal"
+        and one.verdict != "upheld"
     )
 
 

@@ -8,8 +8,8 @@ from sqlalchemy import text
 
 from webmail.db import db, new_id
 from webmail.errors import NotFound
-from webmail.governance.actions.acting import open_words, seal_words
 from webmail.governance.actions.register import MAX_WORDS, MIN_WORDS
+from webmail.governance.actions.words import open_words, seal_words
 from webmail.keys import MasterKeys
 
 

@@ -71,6 +71,7 @@ def split(case_id: int, revision: int, viewer_id: int, item_ids: Sequence[int]) 
         "due_at": case.due_at,
         "label": first.label,
         "label_item": first.item_id if first.label else None,
+        "account_id": case.account_id,
     }
     db.session.execute(insert(CaseFile).values(row))
     db.session.execute(

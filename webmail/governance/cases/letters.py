@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from webmail import jobs
+from webmail import jobs, phrases
 from webmail.db import db, rows, show_id
 from webmail.governance.cases import service
 from webmail.governance.cases.sealing import open_secret
@@ -20,13 +20,13 @@ from webmail.keys import MailboxKeys, MasterKeys
 from webmail.mail import receiving
 from webmail.mail.addresses import Address, AddressError, base_local, parse_spec
 from webmail.mail.mailboxes import Recipient
+from webmail.phrases import gettext as _
 from webmail.sending import outbox, submitting
 from webmail.sending.composing import Composition, CompositionError, build, new_message_id
-from webmail.settings import domains
+from webmail.settings import domains, languages
 
 FIRST_RETRY, MOST_ATTEMPTS = timedelta(minutes=1), 10
 _AUTOMATIC = b"Auto-Submitted: auto-generated\r\nX-Auto-Response-Suppress: All\r\n"
-SUBJECT = "What you reported"
 _NAME = "mtumail"
 
 
@@ -107,7 +107,10 @@ def _to_mailbox(letter: Letter, words: str, report_id: int, origin: str) -> bool
     to = f"{local}@{domain}"
     link = f"{origin}/report/{show_id(message_id)}"
     raw = _written(
-        Address(service.ANSWERS_FROM, domain), Address(local, domain, name), SUBJECT, f"{words}\n\n{link}\n"
+        Address(service.ANSWERS_FROM, domain),
+        Address(local, domain, name),
+        _subject(),
+        f"{words}\n\n{link}\n",
     )
     receiving.receive(receiving.Envelope("", [Recipient(letter.mailbox_id, bytes(public_key), to)]), raw)
     jobs.ring_after_commit(jobs.FILE)
@@ -130,7 +133,11 @@ def _to_outbox(keys: MailboxKeys, words: str, told: dict[str, Any]) -> bool:
         reply = f"Re: {subject}" if subject and not subject.lower().startswith("re:") else subject
         before = f"<{told['message_id']}>" if told.get("message_id") else None
         raw = _written(
-            sender, Address(to.local, to.domain, told.get("name", "")), reply or SUBJECT, f"{words}\n", before
+            sender,
+            Address(to.local, to.domain, told.get("name", "")),
+            reply or _subject(),
+            f"{words}\n",
+            before,
         )
     except (AddressError, CompositionError):
         return False
@@ -138,6 +145,11 @@ def _to_outbox(keys: MailboxKeys, words: str, told: dict[str, Any]) -> bool:
     outbox.submit(keys.mailbox_id, sent_id, None, sender.email, [to.email])
     jobs.ring_after_commit(jobs.SEND)
     return True
+
+
+def _subject() -> str:
+    with phrases.written_in(languages.standard()):
+        return _("What you reported")
 
 
 def _sender(written_to: str) -> Address:

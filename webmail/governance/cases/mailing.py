@@ -3,12 +3,15 @@
 A message that waits in the service's mailbox is itself the work: whoever is killed while he makes a case of it has made none.
 """
 
+from typing import NamedTuple
+
 from sqlalchemy import select, text
 
 from webmail.db import db
 from webmail.governance.cases import subjects
 from webmail.governance.cases.sealing import CaseSecret, open_secret
 from webmail.governance.cases.taking import Brought, take
+from webmail.governance.quarantine.marking import reference_mark
 from webmail.keys import MailboxKeys, MasterKeys
 from webmail.mail import feedback, messages, mime, reading, vacation
 from webmail.mail.addresses import AddressError, base_local, fold, parse_spec
@@ -56,7 +59,8 @@ def _read(master: MasterKeys, keys: MailboxKeys, message_id: int, state: str, pa
 
 def _complaint(secret: CaseSecret, message_id: int, told: feedback.Feedback, raw: bytes) -> Brought:
     """A server's complaint. Nobody answers it: what sent it does not read."""
-    about = _author(told)
+    author = _author(told) or _named(secret, told)
+    about = author.account_id if author else None
     found = [subjects.account(secret, about)] if about is not None else []
     if told.sender:
         found.append(subjects.sender(secret, told.sender))
@@ -76,10 +80,19 @@ def _complaint(secret: CaseSecret, message_id: int, told: feedback.Feedback, raw
         about=about,
         words="\n".join(filter(None, lines)),
         raw=raw,
+        sent=(author.mailbox_id, author.message_id) if author and author.message_id else None,
     )
 
 
-def _author(told: feedback.Feedback) -> int | None:
+class _Author(NamedTuple):
+    """Who wrote what is complained of, None where nobody is known any more, and which message of his it is, while it is there."""
+
+    account_id: int | None
+    mailbox_id: int
+    message_id: int | None
+
+
+def _author(told: feedback.Feedback) -> _Author | None:
     """Whose message is complained of: somebody of ours, as a return path proves that only who has the message can name."""
     for path in told.paths:
         submission_id = returning.submission_of(path)
@@ -97,11 +110,29 @@ def _author(told: feedback.Feedback) -> int | None:
         }
         found = db.session.execute(_AUTHOR, values).first()
         if found is not None:
-            return int(found.account_id) if found.account_id is not None else None
+            return _Author(*found)
     return None
 
 
-_AUTHOR = text("SELECT account_id FROM submission_author(:local, :domain, :submission, :path)")
+_AUTHOR = text("""
+    SELECT a.account_id, a.mailbox_id, submission_message(a.mailbox_id, :submission)
+      FROM submission_author(:local, :domain, :submission, :path) a""")
+
+
+def _named(secret: CaseSecret, told: feedback.Feedback) -> _Author | None:
+    """The same where the complaint says no return path: by the Message-ID, which those know who got the message, and its author's
+    address, which must be of the very mailbox that it left from."""
+    mark = reference_mark(secret, told.message_id)
+    try:
+        address = parse_spec(told.sender)
+    except AddressError:
+        return None
+    values = {"mark": mark, "local": base_local(address.local), "domain": address.domain}
+    found = db.session.execute(_NAMED, values).first() if mark is not None else None
+    return _Author(*found) if found is not None else None
+
+
+_NAMED = text("SELECT account_id, mailbox_id, message_id FROM submission_referred(:mark, :local, :domain)")
 
 
 def _letter(secret: CaseSecret, message_id: int, view: View, path: str, to: str, raw: bytes) -> Brought:

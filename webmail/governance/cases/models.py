@@ -106,6 +106,11 @@ class CaseItem(Base):
     contact: Mapped[bytes | None] = mapped_column(LargeBinary)
     content_key: Mapped[bytes | None] = mapped_column(LargeBinary)
     sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    mark: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """What the reported message is known again by in other mailboxes; for the database's functions alone."""
+    sent_mailbox_id: Mapped[BigId | None]
+    sent_message_id: Mapped[BigId | None]
+    """The message of ours that a complaint is about, as it lies in its author's mailbox."""
 
 
 class CaseSubject(Base):

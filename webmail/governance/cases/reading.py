@@ -30,6 +30,8 @@ class Item:
     answerable: bool
     can_open: bool
     event_number: int | None
+    sent: tuple[int, int] | None
+    """Mailbox and number of the message of ours that a server complains of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +126,13 @@ def _items(secret: CaseSecret, case_id: int, after: tuple[datetime, int] | None)
 
 
 _ITEMS = """
-    SELECT item_id, kind, source, arrived_at, reporter, contact, label, words, size_bytes, answerable, event_number FROM case_item
+    SELECT item_id, kind, source, arrived_at, reporter, contact, label, words, size_bytes, answerable, event_number,
+           sent_mailbox_id, sent_message_id FROM case_item
      WHERE case_id = %(case)s {edge} ORDER BY arrived_at, item_id LIMIT %(limit)s"""
 
 
 def _item(secret: CaseSecret, row: Sequence[Any]) -> Item:
-    item_id, kind, source, arrived_at, reporter, contact, label, words, size, answerable, event = row
+    item_id, kind, source, arrived_at, reporter, contact, label, words, size, answerable, event, *sent = row
     told = json.loads(secret.open(contact, "case_item", item_id, "contact") or "{}")
     return Item(
         item_id,
@@ -144,6 +147,7 @@ def _item(secret: CaseSecret, row: Sequence[Any]) -> Item:
         answerable=answerable,
         can_open=size > 0,
         event_number=event,
+        sent=(sent[0], sent[1]) if sent[0] is not None else None,
     )
 
 

@@ -20,7 +20,8 @@ class Brought:
     """One thing that is brought. `item_id` is what makes it the same when it comes twice.
 
     `about`: the account it is about; `label`: what it is about in a few words; `reporter`: what its bringer is known again by;
-    `contact`: where an answer goes and what it answers; `raw`: content that staff open, and that opening is written down of.
+    `contact`: where an answer goes and what it answers; `raw`: content that staff open, and that opening is written down of;
+    `sent`: mailbox and number of the message of ours that a server complains of.
     """
 
     item_id: int
@@ -39,6 +40,7 @@ class Brought:
     secret: bytes | None = None
     size: int = 0
     raw: bytes | None = None
+    sent: tuple[int, int] | None = None
 
 
 def take(master: MasterKeys, secret: CaseSecret, brought: Brought, *, actor: str) -> int:
@@ -73,7 +75,15 @@ def take(master: MasterKeys, secret: CaseSecret, brought: Brought, *, actor: str
         "sealed": sealed,
         "actor": actor,
     }
-    return int(db.session.execute(_TAKE, values).scalar_one())
+    case_id = int(db.session.execute(_TAKE, values).scalar_one())
+    if brought.sent is not None:
+        mailbox_of_sent, message_of_sent = brought.sent
+        sent = {"item": item, "mailbox": mailbox_of_sent, "message": message_of_sent}
+        db.session.execute(_SENT, sent)
+    return case_id
+
+
+_SENT = text("SELECT case_item_sent(:item, :mailbox, :message)")
 
 
 _TAKE = text("""

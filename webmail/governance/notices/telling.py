@@ -6,18 +6,22 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import text
 
+from webmail import audit
 from webmail.db import db
 from webmail.errors import NotFound
-from webmail.governance.actions.acting import open_words
 from webmail.governance.actions.register import APPEAL_DAYS
+from webmail.governance.actions.words import open_words
 from webmail.keys import MasterKeys
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One action as its person knows it. `address`: the mailbox it is about, "" for the account; who acted is not said."""
+    """One action as its person knows it; who acted is not said. `quarantine_id`: of mail that is held, None for all else;
+    `address`, `mailbox_id`: the mailbox it is about, "" and None for the account."""
 
     action_id: int
+    quarantine_id: int | None
+    mailbox_id: int | None
     kind: str
     address: str
     amount: int | None
@@ -50,8 +54,10 @@ def told(master: MasterKeys, account_id: int) -> Sequence[Told]:
     found = []
     for row in db.session.execute(_TOLD, {"account": account_id}).mappings():
         fields = dict(row)
-        number, appeal_id = fields["action_id"], fields["appeal_id"] or 0
-        fields["words"] = open_words(master, fields["words"], number, "words")
+        quarantine_id, appeal_id = fields["quarantine_id"], fields["appeal_id"] or 0
+        table = "quarantine" if quarantine_id else "staff_action"  # a hold has the words of its quarantine
+        number = quarantine_id or fields["action_id"]
+        fields["words"] = open_words(master, fields["words"], number, "words", table)
         fields["appeal_words"] = open_words(master, fields["appeal_words"], appeal_id, "words", "appeal")
         fields["answer"] = open_words(master, fields["answer"], appeal_id, "answer", "appeal")
         fields |= {"lifted_why": fields["lifted_why"] or "", "verdict": fields["verdict"] or ""}
@@ -68,6 +74,29 @@ def one(master: MasterKeys, account_id: int, action_id: int) -> Told:
         if notice.action_id == action_id:
             return notice
     raise NotFound("notice")
+
+
+_BEGAN = ("action.taken", "action.approved", "quarantine.held")
+_PAGE, _PAGES = 200, 20
+
+
+def event_of(account_id: int, notice: Told) -> int | None:
+    """The number of the log's entry that says that this was done, which its person can have proved; None for one that is not there
+    any more. In a transaction of the web."""
+    before = None
+    for _page in range(_PAGES):
+        found = audit.about(account_id, before=before, limit=_PAGE)
+        for one in found:
+            facts = one.facts or {}
+            same = facts.get("action") == notice.action_id or (
+                notice.quarantine_id is not None and facts.get("quarantine") == notice.quarantine_id
+            )
+            if same and one.kind in _BEGAN:
+                return one.number
+        if len(found) < _PAGE:
+            break
+        before = found[-1].number
+    return None
 
 
 def seen(account_id: int) -> int:

@@ -184,6 +184,7 @@ def grant_page(grant_id: int, problem: str = "", status: int = 200) -> BaseRespo
         "mine": mine,
         "may_decide": not mine and found.stage == "requested" and may(g.viewer, "staff.approve"),
         "may_gag": found.gag in ("asked", "running") and may(g.viewer, "staff.gag"),
+        "may_keep": g.viewer.account_id not in (found.requested_by, found.decided_by),
         "may_close": found.stage in ("requested", "ready", "open")
         and (mine or bool(g.viewer.roles & {"support_lead", "reviewer", "admin"})),
         "may_review": may(g.viewer, "staff.review") and bool(found.review_due_at),

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from flask import Blueprint, Response, g, request, url_for
+from flask import Blueprint, g, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
 from webmail import audit
@@ -12,9 +12,10 @@ from webmail.errors import NotFound
 from webmail.governance.access import counts as figures
 from webmail.governance.access import owner
 from webmail.governance.access.owner import Entry
+from webmail.governance.quarantine import reading as quarantined
 from webmail.keys import MailboxKeys
 from webmail.mail import folders, messages
-from webmail.web import access_words, downloads
+from webmail.web import access_words, proofs
 from webmail.web.access import requires
 from webmail.web.htmx import render
 from webmail.web.viewing import left, own_mail, page
@@ -33,10 +34,13 @@ def index() -> BaseResponse:
         entries = owner.entries(keys, before)
         older = entries[owner.ROWS - 1].opened_at if len(entries) > owner.ROWS else None
         shown = [(one, _opened(keys, one)) for one in entries[: owner.ROWS]]
+        is_missing = any(line is None for _one, opened in shown for line, _acts in opened)
+        held = quarantined.held_here(keys, g.viewer.account_id) if is_missing else ()
     context: dict[str, Any] = {
         "entries": shown,
         "older": url_for("access_log.index", before=older.isoformat()) if older else None,
         "first": before is None,
+        "held": {one.message_id: one for one in held},
         "words": access_words,
         "notice": left(),
     }
@@ -78,18 +82,7 @@ def proof(grant: int, number: int) -> BaseResponse:
         if act is None:
             raise NotFound("act")
         made = audit.proof(act.event, about=g.viewer.account_id)
-    if made is None:
-        return _not_yet()
-    return downloads.attachment(f"access-{act.event}.tlog-proof", "text/plain; charset=utf-8", made.encode())
-
-
-def _not_yet() -> Response:
-    words = _("No signed checkpoint covers this entry yet. There is one every few minutes: please try again.")
-    context = page(_("Not yet"), heading=_("Not yet"), code=503, words=words)
-    response = render("error.html", "_error.html", **context)
-    response.status_code = 503
-    response.headers["Retry-After"] = "300"
-    return response
+    return proofs.answer(made, f"access-{act.event}")
 
 
 @blueprint.get("/privacy/counts", endpoint="counts")

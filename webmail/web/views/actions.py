@@ -15,6 +15,7 @@ from webmail.errors import NotFound
 from webmail.governance.actions import acting, reading
 from webmail.governance.actions.acting import Act
 from webmail.governance.actions.register import APPEAL_DAYS, KINDS, RULES, WITHHELD_DAYS
+from webmail.governance.actions.words import open_words
 from webmail.governance.cases import subjects
 from webmail.identity import stepup
 from webmail.identity.viewer import Viewer
@@ -32,6 +33,7 @@ more_words(
     action_done=_l("Done. The person is told, and may object."),
     action_proposed=_l("Proposed. A lead decides; nothing is done before."),
     action_approved=_l("Approved. It is in force, and the person is told."),
+    action_approved_later=_l("Approved. It is in force; the person is told on the day that was chosen."),
     action_declined=_l("Declined. Nothing was done."),
     action_lifted=_l("Undone. The person is told."),
 )
@@ -172,10 +174,11 @@ def _page(action_id: int, problem: str, status: int) -> BaseResponse:
     mine, is_lead = found.acted_by == g.viewer.account_id, bool(g.viewer.roles & {"support_lead", "admin"})
     context: dict[str, Any] = {
         "one": found,
-        "said": acting.open_words(master_keys(), found.words, action_id, "words"),
-        "withheld": acting.open_words(master_keys(), found.withheld, action_id, "withheld"),
+        "said": found.said(master_keys()),
+        "withheld": open_words(master_keys(), found.withheld, action_id, "withheld"),
         "may_decide": found.state == "proposed" and is_lead and not mine,
         "may_lift": found.state == "in_force"
+        and found.quarantine_id is None
         and found.name_freed_at is None
         and may(g.viewer, "staff.people")
         and (mine or is_lead),
@@ -196,7 +199,7 @@ def decide(action: int) -> BaseResponse:
     if not approved and request.form.get("decision") != "decline":
         return _page(action, "verdict", 422)
     with staff_transaction():
-        reading.one(action)
+        is_withheld = reading.one(action).withheld_until is not None
         if approved:
             stepup.require(g.viewer, act="action.grave", target=f"approve:{action}")
         answer = acting.decide(action, by=g.viewer.account_id, approved=approved)
@@ -204,7 +207,8 @@ def decide(action: int) -> BaseResponse:
             send_soon()
     if answer:
         return _page(action, answer, 409)
-    leave(word="action_approved" if approved else "action_declined")
+    later = "_later" if approved and is_withheld else ""
+    leave(word=f"action_approved{later}" if approved else "action_declined")
     return redirect(url_for("actions.action", action=action), 303)
 
 
@@ -213,8 +217,9 @@ def decide(action: int) -> BaseResponse:
 def lift(action: int) -> BaseResponse:
     """Undo it."""
     with staff_transaction():
-        reading.one(action)
-        answer = acting.lift(action, by=g.viewer.account_id)
+        # A hold is one of many: what ends is its quarantine.
+        is_hold = reading.one(action).quarantine_id is not None
+        answer = "none" if is_hold else acting.lift(action, by=g.viewer.account_id)
         if not answer:
             send_soon()
     if answer:

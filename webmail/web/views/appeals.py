@@ -6,8 +6,9 @@ from flask import Blueprint, current_app, g, redirect, request, url_for
 from flask_babel import lazy_gettext as _l
 from werkzeug.wrappers import Response as BaseResponse
 
+from webmail import jobs
 from webmail.db import show_id
-from webmail.governance.actions import acting, reading
+from webmail.governance.actions import reading
 from webmail.governance.appeals import appealing
 from webmail.governance.appeals.appealing import Appeal
 from webmail.identity.viewer import Viewer
@@ -60,7 +61,7 @@ def _page(appeal_id: int, problem: str, status: int) -> BaseResponse:
     context: dict[str, Any] = {
         "appeal": found,
         "one": action,
-        "reason": acting.open_words(master_keys(), action.words, action.action_id, "words"),
+        "reason": action.said(master_keys()),
         "said": said,
         "answer": answer,
         "typed": request.form.get("answer", ""),
@@ -85,6 +86,7 @@ def judge(appeal: int) -> BaseResponse:
         )
         if not problem:
             send_soon()
+            jobs.ring_after_commit(jobs.QUARANTINE)  # mail that was held is given back
     if problem:
         return _page(appeal, problem, 422 if problem in ("words", "verdict") else 409)
     leave(word="appeal_upheld" if verdict == "upheld" else "appeal_rejected")

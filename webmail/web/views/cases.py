@@ -13,9 +13,10 @@ from webmail.errors import NotFound, Refused
 from webmail.governance.actions import reading as action_reading
 from webmail.governance.cases import acts, answering, clocks, queue, reading
 from webmail.governance.cases.sealing import open_secret
+from webmail.governance.quarantine import reading as quarantined
 from webmail.identity.viewer import Viewer
 from webmail.keys import MasterKeys
-from webmail.web import action_words, case_words
+from webmail.web import action_words, case_words, quarantine_words
 from webmail.web.access import requires
 from webmail.web.staff import Panel, Waiting, panel, staff_page, staff_transaction
 from webmail.web.viewing import Notice
@@ -121,6 +122,8 @@ def show(
             "reach": answering.reach(case_id),
             "actions": action_reading.of_case(case_id),
             "action_words": action_words,
+            "quarantines": quarantined.of_case(case_id),
+            "quarantine_words": quarantine_words,
         }
     filled = NO_WORDS | dict(typed or {})
     for one in context["canned"]:

@@ -7,12 +7,13 @@ from flask import Blueprint, current_app, g, make_response, redirect, render_tem
 from flask_babel import lazy_gettext as _l
 from werkzeug.wrappers import Response as BaseResponse
 
+from webmail import audit
 from webmail.db import transaction
 from webmail.errors import NotFound
 from webmail.governance.appeals import appealing
 from webmail.governance.notices import telling
 from webmail.keys import MasterKeys
-from webmail.web import action_words
+from webmail.web import action_words, proofs
 from webmail.web.access import WAY_OUT, requires
 from webmail.web.auth_answers import answer
 from webmail.web.auth_answers import page as bare_page
@@ -45,6 +46,19 @@ def index() -> BaseResponse:
 def appeal(action: int) -> BaseResponse:
     """Object to one thing, once; and what became of that."""
     return _appeal(g.viewer.account_id, action)
+
+
+@blueprint.get("/notices/<id:action>/proof", endpoint="proof")
+@requires("account")
+def proof(action: int) -> BaseResponse:
+    """The proof that what was done to me stands in the log, to be checked without us."""
+    account_id = g.viewer.account_id
+    with transaction():
+        event = telling.event_of(account_id, telling.one(master_keys(), account_id, action))
+        if event is None:
+            raise NotFound("event")
+        made = audit.proof(event, about=account_id)
+    return proofs.answer(made, f"notice-{event}")
 
 
 # --- for who may not sign in ---------------------------------------------------------------------------------------------

@@ -1,16 +1,19 @@
-"""Tracing mail without opening it: `/staff/tracing`. A look is sent by a form, so that no address stands in an address or a log."""
+"""Tracing mail without opening it: `/staff/tracing`, by an address or a Message-ID. A look is sent by a form, so that neither
+stands in an address or a log."""
 
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from flask import Blueprint, g, request
+from flask import Blueprint, current_app, g, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from webmail.db import read_id
 from webmail.errors import NotFound
 from webmail.governance.access import grants, tracing
 from webmail.governance.access.tracing import Trace
+from webmail.governance.cases.sealing import open_secret
+from webmail.keys import MasterKeys
 from webmail.mail.addresses import Address, AddressError, parse_spec
 from webmail.mail.list_rows import Cursor
 from webmail.web import access_words
@@ -50,6 +53,28 @@ def look() -> BaseResponse:
         found = _look(address, case_id, since, until, cursor)
     problem = found.refusal
     return _page(None if problem else found, problem)
+
+
+@blueprint.post("/staff/tracing/message", endpoint="look_for")
+@requires("staff.access")
+def look_for() -> BaseResponse:
+    """Where one message came in and from where it left, by its Message-ID."""
+    case_id = 0
+    with suppress(NotFound):
+        case_id = read_id(request.form.get("case", ""))
+    if not case_id:
+        return _page(None, "case")
+    typed = request.form.get("message_id", "")
+    with staff_transaction():
+        secret = open_secret(master_keys())
+        found = tracing.look_for(secret, typed, case_id=case_id, account_id=g.viewer.account_id)
+    return _page(None if found.refusal else found, found.refusal)
+
+
+def master_keys() -> MasterKeys:
+    """The master keys of this application."""
+    keys: MasterKeys = current_app.extensions["master_keys"]
+    return keys
 
 
 def _look(address: Address, case_id: int, since: date, until: date, cursor: Cursor | None) -> Trace:
