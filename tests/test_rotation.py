@@ -10,7 +10,7 @@ from sqlalchemy import text
 from webmail.cli import cli
 from webmail.db import transaction
 from webmail.errors import KeyTrouble
-from webmail.governance.actions import acting
+from webmail.governance.actions.words import open_words, seal_words
 from webmail.keys import MailboxKeys, MasterKeys, Place, create_master_key, read_master_keys
 from webmail.privacy import rotation
 
@@ -63,7 +63,7 @@ def test_a_rotation_that_was_stopped_goes_on(ann, ben, both, owner_app):
 
 
 def test_words_of_the_staff_that_are_kept_as_they_are_open_too(ann, both, master, owner_app, superuser):
-    sealed = acting.seal_words(master, "why", 7, "words")
+    sealed = seal_words(master, "why", 7, "words")
     superuser.execute(text("SET session_replication_role = replica"))
     superuser.execute(
         text(
@@ -75,7 +75,7 @@ def test_words_of_the_staff_that_are_kept_as_they_are_open_too(ann, both, master
     superuser.execute(text("SET session_replication_role = origin"))
     rotate(owner_app, both)
     words = superuser.execute(text("SELECT words FROM staff_action")).scalar_one()
-    assert acting.open_words(MasterKeys([NEW]), bytes(words), 7, "words") == "why"
+    assert open_words(MasterKeys([NEW]), bytes(words), 7, "words") == "why"
     guards = superuser.execute(
         text(
             "SELECT DISTINCT tgenabled FROM pg_trigger WHERE tgrelid = 'staff_action'::regclass AND NOT tgisinternal"
@@ -113,9 +113,10 @@ def test_whoever_wraps_is_in_the_list():
     assert found == {
         "audit/sealing.py",
         "governance/access/asking.py",
-        "governance/actions/acting.py",
+        "governance/actions/words.py",
         "governance/cases/sealing.py",
         "settings/dkim_keys.py",
+        "settings/kept.py",
     }
 
 

@@ -133,6 +133,16 @@ class MasterKeys:
         """False for what an older master key wrapped: rotation is not done yet."""
         return wrapped[1:5] == self._current
 
+    @property
+    def current_id(self) -> bytes:
+        """Four bytes that name the current key, and stand in front of whatever it wraps."""
+        return self._current
+
+    @property
+    def count(self) -> int:
+        """How many keys are held: more than one while a rotation runs."""
+        return len(self._keys)
+
     def derive(self, purpose: str) -> bytes:
         """32 bytes for one named purpose (form tokens, for example), the same in every process."""
         return _expand(self._keys[self._current], f"mtumail purpose {purpose}")

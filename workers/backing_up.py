@@ -9,15 +9,16 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 from flask import current_app
 
-from webmail import logs
+from webmail import config, logs
 from webmail.config import Settings
 from webmail.db import transaction
 from webmail.errors import KeyTrouble, SettingError, Tampered
 from webmail.keys import MasterKeys
-from webmail.privacy.backup import journal, making, records
+from webmail.privacy.backup import journal, making, records, scratch
 from webmail.privacy.backup.container import read_key
+from webmail.privacy.backup.places import place_of
 from webmail.privacy.backup.programs import BUSY, BackupFailed, alone
-from webmail.privacy.backup.storing import Folder, NoPlace
+from webmail.privacy.backup.storing import NoPlace, Store
 from webmail.settings import kept
 
 log = logging.getLogger("workers.backing_up")
@@ -30,30 +31,30 @@ TROUBLE = (BackupFailed, NoPlace, OSError, Tampered, KeyTrouble, SettingError, p
 class Means:
     """What backups are made with."""
 
-    place: Folder
+    place: Store
     key: MasterKeys
     url: str
 
 
 def is_set_up(settings: Settings) -> bool:
     """Whether this installation makes backups of its own."""
-    return bool(settings.backup_to and settings.backup_key_file and settings.backup_url)
+    return bool(
+        (settings.backup_to or settings.backup_s3_bucket) and settings.backup_key_file and settings.backup_url
+    )
 
 
 def means(settings: Settings) -> Means:
     """The means that the settings name. Raises SettingError, NoPlace."""
-    settings.require("backup_to", "backup_key_file", "backup_url")
-    assert settings.backup_to is not None
+    settings.require("backup_key_file", "backup_url")
     assert settings.backup_key_file is not None
-    return Means(Folder(settings.backup_to), read_key(settings.backup_key_file), settings.backup_url)
+    return Means(place_of(settings), read_key(settings.backup_key_file), settings.backup_url)
 
 
 def code_of(error: Exception) -> str:
     """Why a run failed, as a code."""
-    if isinstance(error, BackupFailed):
+    if isinstance(error, BackupFailed | NoPlace):
         return error.code
     codes = {
-        NoPlace: "no-place",
         Tampered: "not-as-written",
         KeyTrouble: "wrong-key",
         SettingError: "wrong-setting",
@@ -67,9 +68,12 @@ def back_up(settings: Settings, actor: str = SYSTEM) -> making.Manifest:
     name = making.new_name()
     with alone(settings.backup_url):
         with transaction():
+            for killed in records.give_up("backup"):
+                records.tell(killed, actor, "backup", records.KILLED)
             run_id = records.begin("backup", name)
         try:
             found = means(settings)
+            _sweep(found.place, alone=True)
             write_journal(found)
             manifest = making.make(found.place, found.key, found.url, name)
         except TROUBLE as error:
@@ -78,9 +82,30 @@ def back_up(settings: Settings, actor: str = SYSTEM) -> making.Manifest:
     with transaction():
         records.finish(run_id, actor, records.GOOD, manifest.bytes, manifest.count)
         daily, weekly = kept.whole("backups.daily"), kept.whole("backups.weekly")
-    gone = records.prune(found.place, daily, weekly)
-    log.info("backup made", extra={"run": run_id, "bytes": manifest.bytes, "removed": len(gone)})
+    log.info("backup made", extra={"run": run_id, "bytes": manifest.bytes})
+    _prune(found.place, actor, daily, weekly)
     return manifest
+
+
+def _prune(place: Store, actor: str, daily: int, weekly: int) -> None:
+    """Remove what need not stay. That it could not be removed is written down by itself: the backup is good all the same."""
+    try:
+        gone = records.prune(place, daily, weekly)
+    except TROUBLE as error:
+        with transaction():
+            run_id = records.begin("pruning")
+        _failed(run_id, actor, error)
+        raise
+    log.info("backups removed", extra={"count": len(gone)})
+    _sweep(place)
+
+
+def _sweep(place: Store, *, alone: bool = False) -> None:
+    """Remove what killed runs have left; a storage that does not list it loses nothing but room."""
+    try:
+        place.sweep(alone=alone)
+    except NoPlace as error:
+        log.warning("leftovers not removed", extra={"code": error.code})
 
 
 def write_journal(found: Means) -> None:
@@ -117,6 +142,8 @@ def daily() -> None:
 def monthly() -> None:
     """What the schedule of drills runs: one begins, where the last good one is a month old. It has a process of its own, too."""
     settings: Settings = current_app.extensions["settings"]
+    if gone := scratch.sweep(settings.data_dir):
+        log.warning("drills were killed", extra={"count": gone})
     if not is_set_up(settings):
         return
     with transaction():
@@ -134,6 +161,7 @@ def main() -> int:
     """The process of one backup; the exit code."""
     from workers.context import core
 
+    logs.write_to(*config.log_file())
     logs.configure()
     with core().app_context():
         settings: Settings = current_app.extensions["settings"]

@@ -49,3 +49,31 @@ def test_a_backup_that_is_days_old_is_late(browser_of, runs, ada):
 @pytest.mark.parametrize("who", ["ann", "sam"])
 def test_it_is_nobody_elses(browser_of, who, request):
     assert browser_of(request.getfixturevalue(who)).get("/admin/backups").status_code in (403, 404)
+
+
+def test_what_was_killed_and_what_is_not_removed_is_told(browser_of, runs, ada):
+    runs("backup", "killed", hours=3)
+    runs("backup", "done", hours=2)
+    runs("pruning", "bucket-keeps", hours=1)
+    page = browser_of(ada).get("/admin/backups").text
+    assert "it was killed, or its machine stopped" in page
+    assert "What failed of removing older ones" in page
+    first = browser_of(ada).get("/admin").text
+    assert "The last backup" not in first
+    assert "Older backups are not removed: the bucket keeps versions" in first
+    runs("backup", "done", hours=0)
+    assert "Older backups are not removed" not in browser_of(ada).get("/admin").text
+
+
+def test_every_way_to_fail_has_words():
+    from webmail.privacy.backup.s3 import bucket, client
+    from webmail.privacy.backup.storing import NoPlace
+    from webmail.web.views.backups import OUTCOMES
+
+    codes = {
+        NoPlace.code,
+        client.Away.code,
+        bucket.KeepsVersions.code,
+        *(client.Refused(status, "").code for status in (403, 404, 400)),
+    }
+    assert codes | {"killed"} <= set(OUTCOMES)

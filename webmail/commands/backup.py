@@ -9,7 +9,7 @@ from webmail.commands.reasons import Operator, with_reason
 
 @click.group()
 def backup() -> None:
-    """Backups: made daily by the workers, and by hand. Reads MTUMAIL_BACKUP_TO, _KEY_FILE, _URL, and DATABASE_URL."""
+    """Backups: made daily by the workers, and by hand. Reads MTUMAIL_BACKUP_* and DATABASE_URL."""
 
 
 @backup.command("now")

@@ -49,7 +49,7 @@ def keys_rotate() -> None:
 @keys_rotate.command("master")
 @with_reason
 def keys_rotate_master(operator: Operator) -> None:
-    """Wrap everything anew that an older master key wraps. May be stopped, and begun again.
+    """Wrap everything anew that an older master key wraps. May be stopped, and begun again; `/admin/keys` shows how far it is.
 
     Before: put a new key (`mtumail keys create`) as the first line of the file of MTUMAIL_MASTER_KEY_FILE, the older ones below,
     everywhere, and restart web and workers. Reads DATABASE_URL (the role mtumail_owner) and the master keys.
@@ -58,16 +58,18 @@ def keys_rotate_master(operator: Operator) -> None:
     from webmail.keys import MasterKeys
     from webmail.privacy import rotation
 
-    master, count = MasterKeys.from_settings(config.read()), 0
+    master = MasterKeys.from_settings(config.read())
     with database():
+        with transaction():
+            run = rotation.begin(master)
         for one in rotation.EVERYTHING:
             done = rotation.BATCH
             while done:
                 with transaction():
                     done = rotation.rewrap(master, one)
-                count += done
+                    rotation.moved(run, done)
         with transaction():
-            rotation.note(operator.actor, count)
+            count = rotation.finish(run, operator.actor)
     click.echo(f"{count} values wrapped anew; `mtumail keys check` says whether the older key may go")
 
 

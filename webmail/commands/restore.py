@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,7 +30,8 @@ if TYPE_CHECKING:
 def restore(name: str | None, into: str | None, drill: bool) -> None:
     """Restore the backup NAME (the newest if not given). Nothing that was deleted since comes back, and no mail is sent twice.
 
-    Reads MTUMAIL_BACKUP_TO, _KEY_FILE and _URL; a drill also DATABASE_URL and the master key.
+    One that was stopped is begun again with the same command, and the same NAME. Reads MTUMAIL_BACKUP_*; a drill also
+    DATABASE_URL and the master key.
     """
     from webmail.privacy.backup.storing import MANIFEST
     from workers import backing_up
@@ -98,9 +98,11 @@ def _scratch(data_dir: Path) -> Iterator[str]:
     """An empty database on a server of its own, gone afterwards."""
     from webmail import provision
     from webmail.embedded.postgres import PostgresServer
+    from webmail.privacy.backup import scratch
 
-    with tempfile.TemporaryDirectory(dir=data_dir, prefix="drill-") as folder:
-        server = PostgresServer(Path(folder) / "postgres", settings={"fsync": "off"})
+    scratch.sweep(data_dir)
+    with scratch.folder(data_dir) as folder:
+        server = PostgresServer(folder / "postgres", settings={"fsync": "off"})
         server.start()
         try:
             passwords = {role: secrets.token_urlsafe(24) for role in provision.ROLES}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from psycopg import sql
@@ -60,6 +61,7 @@ EVERYTHING: tuple[Wrapped, ...] = (
         "service_secret", "wrapped", ("purpose",), lambda row: Place("service_secret", 0, 0, row["purpose"])
     ),
     Wrapped("audit_key", "wrapped", ("purpose",), _of_audit),
+    Wrapped("setting_secret", "wrapped", ("name",), lambda row: Place("setting_secret", 0, 0, row["name"])),
     Wrapped(
         "dkim_key",
         "wrapped",
@@ -85,6 +87,13 @@ EVERYTHING: tuple[Wrapped, ...] = (
         _of_row("staff_action", "action_id", "withheld"),
         is_guarded=True,
     ),
+    Wrapped(
+        "quarantine",
+        "words",
+        ("quarantine_id",),
+        _of_row("quarantine", "quarantine_id", "words"),
+        is_guarded=True,
+    ),
     Wrapped("appeal", "words", ("appeal_id",), _of_row("appeal", "appeal_id", "words"), is_guarded=True),
     Wrapped("appeal", "answer", ("appeal_id",), _of_row("appeal", "appeal_id", "answer"), is_guarded=True),
 )
@@ -93,7 +102,7 @@ EVERYTHING: tuple[Wrapped, ...] = (
 
 def older(master: MasterKeys) -> dict[str, int]:
     """How many values of each column an older master key wraps still, by `table.column`; those with none are left out."""
-    current = master.wrap(b"", Place("rotation", 0, 0, ""))[1:5]
+    current = master.current_id
     counts = {}
     for one in EVERYTHING:
         statement = f"SELECT count(*) FROM {one.table} WHERE substr({one.column}, 2, 4) <> %(current)s"
@@ -106,7 +115,7 @@ def rewrap(master: MasterKeys, one: Wrapped, limit: int = BATCH) -> int:
 
     Raises KeyTrouble where a value is wrapped under a key that is not in the file, Tampered.
     """
-    current = master.wrap(b"", Place("rotation", 0, 0, ""))[1:5]
+    current = master.current_id
     key = ", ".join(one.key)
     found = rows(
         f"SELECT {key}, {one.column} FROM {one.table} WHERE substr({one.column}, 2, 4) <> %(current)s"
@@ -136,6 +145,61 @@ def _guard(table: str, verb: str) -> None:
     raw.execute(sql.SQL("ALTER TABLE {} {} TRIGGER USER").format(sql.Identifier(table), sql.SQL(verb)))
 
 
-def note(actor: str, count: int) -> None:
-    """Write down that everything is wrapped under the current key now."""
+# --- how far it has come --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A rotation as a page tells of it. `is_current`: it is one to the key that is first in the file now."""
+
+    started_at: datetime
+    moved_at: datetime
+    finished_at: datetime | None
+    done: int
+    total: int
+    is_current: bool
+
+
+def begin(master: MasterKeys) -> int:
+    """Write down that a rotation begins, or goes on that was stopped; its id. As the owner."""
+    key_id, left = master.current_id, sum(older(master).values())
+    found = rows(_GO_ON, {"key": key_id, "left": left})
+    return int((found or rows(_BEGIN, {"key": key_id, "left": left}))[0][0])
+
+
+_GO_ON = """
+    UPDATE key_rotation SET moved_at = clock_timestamp(), total = done + %(left)s
+     WHERE key_id = %(key)s AND finished_at IS NULL RETURNING rotation_id"""
+_BEGIN = "INSERT INTO key_rotation (key_id, total) VALUES (%(key)s, %(left)s) RETURNING rotation_id"
+
+
+def moved(rotation_id: int, count: int) -> None:
+    """Note so many values more, in the transaction that wrapped them."""
+    rows(_MOVED, {"rotation": rotation_id, "count": count})
+
+
+_MOVED = """
+    UPDATE key_rotation SET done = done + %(count)s, total = greatest(total, done + %(count)s), moved_at = clock_timestamp()
+     WHERE rotation_id = %(rotation)s RETURNING rotation_id"""
+
+
+def finish(rotation_id: int, actor: str) -> int:
+    """Write down that everything is wrapped under the current key now; how many values that were."""
+    count = int(rows(_FINISH, {"rotation": rotation_id})[0][0])
     audit.record("keys.rotated", actor, count=count)
+    return count
+
+
+_FINISH = """
+    UPDATE key_rotation SET finished_at = clock_timestamp(), moved_at = clock_timestamp()
+     WHERE rotation_id = %(rotation)s RETURNING done"""
+
+
+def progress(master: MasterKeys) -> Progress | None:
+    """The last rotation; None where there was none."""
+    found = rows(_PROGRESS, {"key": master.current_id})
+    return Progress(*found[0]) if found else None
+
+
+_PROGRESS = """
+    SELECT started_at, moved_at, finished_at, done, total, key_id = %(key)s FROM key_rotation ORDER BY rotation_id DESC LIMIT 1"""

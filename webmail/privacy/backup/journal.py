@@ -1,8 +1,9 @@
 """The journal beside the backups: every few minutes, what happened since and must not be lost with them, sealed.
 
 It holds the audit log's new entries, so that the log goes on where it stood; what was deleted, so that no restore brings it back;
-whose account or mailbox was erased; and which sessions are refused. Each part begins a while before the last one ended, as what was
-written first may be committed last; whoever reads the parts takes each row once.
+whose account or mailbox was erased, and who took that back in time; who got or lost a role; and which sessions are refused. Each
+part begins a while before the last one ended, as what was written first may be committed last; whoever reads the parts takes each
+row once.
 """
 
 import json
@@ -17,7 +18,7 @@ from webmail.db import rows
 from webmail.keys import MasterKeys
 from webmail.privacy.backup import container
 from webmail.privacy.backup.making import lines, new_name, snapshot, write_keys
-from webmail.privacy.backup.storing import JOURNAL, KEYS, Folder
+from webmail.privacy.backup.storing import JOURNAL, KEYS, Store
 
 OVERLAP = timedelta(hours=1)
 _BY_NUMBER = ("audit_event", "audit_subject", "audit_sealed")
@@ -26,7 +27,8 @@ _BY_TIME = {
     "audit_checkpoint": "at",
     "audit_checkpoint_sent": "at",
     "tombstone": "deleted_at",
-    "erasure": "greatest(started_at, finished_at)",
+    "erasure": "greatest(undone_at, started_at, finished_at)",
+    "role_change": "made_at",
 }
 
 
@@ -65,7 +67,7 @@ _MOVED = """
     RETURNING part"""
 
 
-def write(place: Folder, key: MasterKeys, url: str, since: Position | None) -> Position:
+def write(place: Store, key: MasterKeys, url: str, since: Position | None) -> Position:
     """Write the part of the journal that begins at `since`; where it ends. None begins it: with nothing, for a backup that follows.
 
     The file of keys is replaced where it is not what it was: a mailbox that is gone is noise in every backup within minutes.
@@ -111,8 +113,9 @@ def _happened(
         (table, f"SELECT to_jsonb(t) FROM {table} t WHERE number > %s ORDER BY number", since.audit_number)
         for table in _BY_NUMBER
     ]
+    # Whoever is erased is not known by an address that the journal would keep: a restore has it from the backup itself.
     wanted += [
-        (table, f"SELECT to_jsonb(t) FROM {table} t WHERE {column} > %s", early)
+        (table, f"SELECT to_jsonb(t) - 'contact' FROM {table} t WHERE {column} > %s", early)
         for table, column in _BY_TIME.items()
     ]
     wanted += [
@@ -124,7 +127,7 @@ def _happened(
                 yield table, row
 
 
-def read(place: Folder, key: MasterKeys, after: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def read(place: Store, key: MasterKeys, after: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """What the journal holds, from the part that was written last before the backup `after`. Raises Tampered, NoPlace."""
     names = place.names(JOURNAL)
     first = max((number for number, name in enumerate(names) if name < after), default=0)

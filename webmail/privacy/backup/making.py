@@ -19,7 +19,7 @@ from webmail.keys import CHUNK, MasterKeys
 from webmail.privacy.backup import container
 from webmail.privacy.backup.programs import BackupFailed, plain_url, program, server_major, target
 from webmail.privacy.backup.reading import counted
-from webmail.privacy.backup.storing import DUMP, KEYS, LEFT_OUT, MANIFEST, Folder
+from webmail.privacy.backup.storing import DUMP, KEYS, LEFT_OUT, MANIFEST, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,19 @@ def when(name: str) -> datetime:
     return datetime.strptime(name, "mtumail-%Y%m%dt%H%M%S%fz").replace(tzinfo=UTC)
 
 
+_KEYS_LOCK = 0x6D74_6B65  # "mtke"
+
+
 @contextmanager
-def snapshot(url: str) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
-    """A connection of the role `mtumail_backup` that sees one moment, and can write nothing. Raises BackupFailed("no-right")."""
+def snapshot(url: str, lock: int | None = None) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+    """A connection of the role `mtumail_backup` that sees one moment, and can write nothing. Raises BackupFailed("no-right").
+
+    With a `lock` it waits first for whoever has it.
+    """
     with psycopg.connect(plain_url(url), autocommit=True, application_name="mtumail-backup") as connection:
+        if lock is not None:
+            connection.execute("SET lock_timeout = '600s'")
+            connection.execute("SELECT pg_advisory_lock(%s)", [lock])
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         hidden = connection.execute(_HIDDEN).fetchall()
         if hidden:
@@ -68,7 +77,7 @@ _HIDDEN = """
            SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'backup_reads'))"""
 
 
-def make(place: Folder, key: MasterKeys, url: str, name: str) -> Manifest:
+def make(place: Store, key: MasterKeys, url: str, name: str) -> Manifest:
     """Make a backup called `name` of the database at `url`, and prove that it is good. Raises BackupFailed, NoPlace, OSError."""
     with snapshot(url) as connection:
         revision = _one(connection, "SELECT version_num FROM alembic_version")
@@ -77,7 +86,9 @@ def make(place: Folder, key: MasterKeys, url: str, name: str) -> Manifest:
         }
         shared = str(_one(connection, "SELECT pg_export_snapshot()"))
         major = server_major(connection)
-        with place.writing(DUMP, name) as file:
+        # Bytes are twice as many digits in a dump, and sealing packs them to what they were.
+        expected = int(_one(connection, "SELECT pg_database_size(current_database())"))
+        with place.writing(DUMP, name, expected) as file:
             writer = container.Writer(file, key, DUMP, name)
             _dump(url, shared, major, writer)
     manifest = Manifest(
@@ -124,22 +135,46 @@ def _dump(url: str, shared: str, major: int, writer: container.Writer) -> None:
     writer.close()
 
 
-def write_keys(place: Folder, key: MasterKeys, url: str) -> int:
-    """Replace the file of the mailboxes' wrapped keys; how many it holds. Who is gone from it is gone from every backup."""
+def write_keys(place: Store, key: MasterKeys, url: str) -> int:
+    """Replace the file of the mailboxes' wrapped keys; how many it holds. Who is gone from it is gone from every backup.
+
+    Two of these wait for each other: what was read earlier, with a key that is gone by now, is never what stays. Raises
+    BackupFailed("another-database").
+    """
     count = 0
-    with snapshot(url) as connection, place.writing(KEYS) as file:
-        writer = container.Writer(file, key, KEYS, KEYS)
-        for mailbox_id, wrapped in connection.execute(_KEYS):
-            writer.write(f"{mailbox_id} {bytes(wrapped).hex()}\n".encode())
-            count += 1
-        writer.close()
+    with snapshot(url, _KEYS_LOCK) as connection:
+        _refuse_anothers(connection, place, key)
+        with place.writing(KEYS) as file:
+            writer = container.Writer(file, key, KEYS, KEYS)
+            for mailbox_id, wrapped in connection.execute(_KEYS):
+                writer.write(f"{mailbox_id} {bytes(wrapped).hex()}\n".encode())
+                count += 1
+            writer.close()
     return count
+
+
+def _refuse_anothers(connection: psycopg.Connection[tuple[Any, ...]], place: Store, key: MasterKeys) -> None:
+    """After a disaster the service may run with a new database before the old one was restored: it must not replace the keys of
+    mailboxes that it does not know, which are all that opens the backups. A mailbox that was erased is known still."""
+    if _one(connection, _AT_HOME) or not place.has(KEYS):
+        return
+    held = [mailbox_id for mailbox_id, _ in read_keys(place, key)]
+    if connection.execute(_STRANGE, [held]).fetchone():
+        raise BackupFailed("another-database", "the keys in this place are of mailboxes that are not here")
+
+
+_AT_HOME = (
+    "SELECT EXISTS (SELECT FROM backup_journal) OR EXISTS (SELECT FROM backup_run WHERE kind = 'restore')"
+)
+_STRANGE = """
+    SELECT 1 FROM unnest(%s::bigint[]) AS held (mailbox_id)
+     WHERE NOT EXISTS (SELECT FROM mailbox m WHERE m.mailbox_id = held.mailbox_id) LIMIT 1"""
 
 
 _KEYS = "SELECT mailbox_id, wrapped FROM mailbox_key ORDER BY mailbox_id"
 
 
-def read_keys(place: Folder, key: MasterKeys) -> Iterator[tuple[int, bytes]]:
+def read_keys(place: Store, key: MasterKeys) -> Iterator[tuple[int, bytes]]:
     """Each mailbox's wrapped keys. Raises Tampered, NoPlace."""
     with place.open(KEYS) as file:
         for line in lines(container.read(file, key, KEYS, KEYS)):
@@ -155,13 +190,13 @@ def lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
         yield from whole
 
 
-def read_manifest(place: Folder, key: MasterKeys, name: str) -> Manifest:
+def read_manifest(place: Store, key: MasterKeys, name: str) -> Manifest:
     """What a backup says that it holds. Raises NoPlace, Tampered."""
     with place.open(MANIFEST, name) as file:
         return Manifest(**json.loads(b"".join(container.read(file, key, MANIFEST, name))))
 
 
-def compare(place: Folder, key: MasterKeys, manifest: Manifest) -> None:
+def compare(place: Store, key: MasterKeys, manifest: Manifest) -> None:
     """Read a dump back: its checksum, every chunk's tag, its table of contents, and the rows of each table. Raises BackupFailed
     ("not-as-written"), Tampered."""
     with place.open(DUMP, manifest.name) as file:

@@ -7,7 +7,7 @@ from webmail.db import Base, BigId, Stamp, StampNow
 
 
 class BackupRun(Base):
-    """One run: a backup, a journal that failed, a drill or a restore."""
+    """One run: a backup, a drill or a restore; of the journal, and of removing older ones (`pruning`), those that failed."""
 
     __tablename__ = "backup_run"
     __table_args__ = (Index("backup_run_kind_run_id", "kind", text("run_id DESC")),)

@@ -10,14 +10,14 @@ from typing import IO, cast
 from webmail.keys import CHUNK, MasterKeys
 from webmail.privacy.backup import container
 from webmail.privacy.backup.programs import BackupFailed, program
-from webmail.privacy.backup.storing import DUMP, LEFT_OUT, Folder
+from webmail.privacy.backup.storing import DUMP, LEFT_OUT, Store
 
 _COPY = re.compile(rb'COPY public\."?([a-z0-9_]+)"? \(')
 
 
 @contextmanager
 def restoring(
-    place: Folder, key: MasterKeys, name: str, major: int, options: list[str], environment: dict[str, str]
+    place: Store, key: MasterKeys, name: str, major: int, options: list[str], environment: dict[str, str]
 ) -> Iterator[IO[bytes]]:
     """What `pg_restore` says, while it is fed with a dump. Raises BackupFailed("not-readable"), Tampered, at the end."""
     command = [str(program("pg_restore", major)), *options]
@@ -40,7 +40,7 @@ def restoring(
 
 
 class _Feeder(threading.Thread):
-    def __init__(self, place: Folder, key: MasterKeys, name: str, into: IO[bytes]) -> None:
+    def __init__(self, place: Store, key: MasterKeys, name: str, into: IO[bytes]) -> None:
         super().__init__(daemon=True)
         self._what = (place, key, name)
         self._into = into
@@ -62,7 +62,7 @@ class _Feeder(threading.Thread):
                 self._into.close()
 
 
-def counted(place: Folder, key: MasterKeys, name: str, major: int) -> dict[str, int]:
+def counted(place: Store, key: MasterKeys, name: str, major: int) -> dict[str, int]:
     """Each table in a dump with the number of its rows."""
     found: dict[str, int] = {}
     table = ""

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from webmail import audit
 from webmail.db import rows
 from webmail.privacy.backup.making import when
-from webmail.privacy.backup.storing import DUMP, JOURNAL, MANIFEST, Folder
+from webmail.privacy.backup.storing import DUMP, JOURNAL, MANIFEST, Store
 
-GOOD = "done"
+GOOD, KILLED = "done", "killed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,24 @@ def begin(kind: str, name: str = "") -> int:
     return int(rows(statement, {"kind": kind, "name": name})[0][0])
 
 
+def give_up(kind: str) -> list[int]:
+    """Write down that earlier runs of a kind were killed: nobody works on them, as whoever calls this is alone; their ids."""
+    return [number for (number,) in rows(_GIVE_UP, {"kind": kind, "outcome": KILLED})]
+
+
+_GIVE_UP = """
+    UPDATE backup_run SET finished_at = clock_timestamp(), outcome = %(outcome)s
+     WHERE kind = %(kind)s AND finished_at IS NULL RETURNING run_id"""
+
+
 def finish(run_id: int, actor: str, outcome: str, size: int = 0, count: int = 0) -> None:
     """Write down how a run ended, in the log too."""
     values = {"run": run_id, "outcome": outcome, "bytes": size, "rows": count}
-    kind = rows(_FINISH, values)[0][0]
+    tell(run_id, actor, rows(_FINISH, values)[0][0], outcome)
+
+
+def tell(run_id: int, actor: str, kind: str, outcome: str) -> None:
+    """Say in the audit log how a run ended."""
     audit.record(
         f"backup.{'finished' if outcome == GOOD else 'failed'}", actor, run=run_id, what=kind, code=outcome
     )
@@ -102,7 +116,7 @@ def _last_of_each(newest_first: list[str], most: int, period: Callable[[datetime
     return set(list(found.values())[:most])
 
 
-def prune(place: Folder, daily: int, weekly: int) -> list[str]:
+def prune(place: Store, daily: int, weekly: int) -> list[str]:
     """Remove backups that need not stay, what never became one, and the journal before the oldest; the backups' names."""
     good = place.names(MANIFEST)
     if not good:
@@ -117,5 +131,4 @@ def prune(place: Folder, daily: int, weekly: int) -> list[str]:
     # The part that follows the oldest backup may begin before it: nothing is lost by one part too many.
     for name in [part for part in place.names(JOURNAL) if part < min(stay)][:-1]:
         place.remove(JOURNAL, name)
-    place.sweep()
     return gone

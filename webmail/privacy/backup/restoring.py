@@ -1,29 +1,32 @@
 """A restore into an empty database, closed to every process until what happened since the backup has happened in it too.
 
-    closed ──▶ data ──▶ keys ──▶ journal: log, stones, erasures, refused sessions ──▶ what may have left is not sent again ──▶ open
+    closed ──▶ data ──▶ keys ──▶ journal: log, stones, erasures, refused sessions, roles ──▶ what may have left stays ──▶ open
 
-Everything after the data is one transaction; and nobody but its owner may connect before that. So nothing that was deleted can be
-seen again, not for a moment. A restore that failed leaves a database to drop.
+The data is one transaction, and everything after it, with the opening, is a second one; nobody but its owner may connect before its
+end. So nothing that was deleted can be seen again, not for a moment. A restore that was killed is begun again with the same
+command: it goes on after the data where these are there.
 """
 
 import json
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
 
 from webmail.errors import Refused
 from webmail.keys import MasterKeys
-from webmail.privacy.backup import journal
+from webmail.privacy.backup.holding import keep_back
 from webmail.privacy.backup.making import Manifest, read_keys, read_manifest
-from webmail.privacy.backup.programs import plain_url, target
+from webmail.privacy.backup.programs import BackupFailed, plain_url, target
 from webmail.privacy.backup.reading import restoring
-from webmail.privacy.backup.storing import JOURNAL, KEYS, Folder
+from webmail.privacy.backup.replaying import Connection, replay, value_of
+from webmail.privacy.backup.storing import KEYS, Store
 
 OWNER = "mtumail_owner"
+_LOCK = 0x6D74_7265  # "mtre"
 _DOORS = ("mtumail_web", "mtumail_worker", "mtumail_inbound", "mtumail_backup")
-_Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,35 +43,109 @@ class Restored:
     is_continuous: bool
 
 
-def restore(place: Folder, key: MasterKeys, name: str, url: str, actor: str) -> Restored:
+def restore(place: Store, key: MasterKeys, name: str, url: str, actor: str) -> Restored:
     """Restore the backup `name` into the empty database at `url`, by a role that is, or may become, the owner.
 
     Raises Refused where the database is not empty, BackupFailed, NoPlace, Tampered, psycopg.Error.
     """
     manifest = read_manifest(place, key, name)
-    with _owner(url) as connection:
-        if _value(connection, "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"):
-            raise Refused("A backup is restored into an empty database; this one is not.")
-        _doors(connection, "REVOKE CONNECT ON DATABASE {} FROM {}")
+    # Without the mailboxes' keys nothing opens, and what was restored would write down next that there are none.
+    place.open(KEYS).close()
+    with _alone(url):
+        with _owner(url) as connection:
+            is_loaded = _begin(connection, name)
+        if not is_loaded:
+            _load(place, key, manifest, url)
+        return _finish(place, key, manifest, url, actor)
+
+
+def _load(place: Store, key: MasterKeys, manifest: Manifest, url: str) -> None:
+    """Have `pg_restore` put the data in, all or nothing."""
     where, environment = target(url)
     options = ["--single-transaction", "--exit-on-error", "--no-owner", f"--role={OWNER}", "-d", where]
-    with restoring(place, key, name, manifest.server, options, environment) as told:
-        told.read()
+    try:
+        with restoring(place, key, manifest.name, manifest.server, options, environment) as told:
+            told.read()
+    except BackupFailed:
+        # What a restore that was killed had fed into its `pg_restore` may have come to its end meanwhile.
+        with _owner(url) as connection:
+            if not _begin(connection, manifest.name):
+                raise
+
+
+def _finish(place: Store, key: MasterKeys, manifest: Manifest, url: str, actor: str) -> Restored:
+    """Everything after the data, and the opening: one transaction."""
     with _owner(url) as connection:
-        done = _replay(connection, place, key, manifest)
+        boxes = _put_keys(connection, place, key)
+        replayed = replay(connection, place, key, manifest.name)
+        unsent = keep_back(connection)
+        done = Restored(
+            manifest,
+            boxes,
+            replayed.events,
+            replayed.deleted,
+            replayed.erased,
+            unsent,
+            replayed.is_continuous,
+        )
         _tell(connection, actor, done)
-    with _owner(url) as connection:
+        _mark(connection, None)
         _doors(connection, "GRANT CONNECT ON DATABASE {} TO {}")
     return done
 
 
-def _owner(url: str) -> _Connection:
+def _begin(connection: Connection, name: str) -> bool:
+    """Close the database to every process, and say in it what happens; whether its data are there, from a run that was killed.
+
+    Raises Refused where it holds anything else.
+    """
+    mark = value_of(connection, _MARKED)
+    if value_of(connection, "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"):
+        if mark == _words(name):
+            return True
+        if mark and mark.startswith(_MARK):
+            raise Refused(
+                f"Another restore was not finished in this database: go on with {mark.removeprefix(_MARK)}, or drop it."
+            )
+        raise Refused("A backup is restored into an empty database; this one is not.")
+    _doors(connection, "REVOKE CONNECT ON DATABASE {} FROM {}")
+    _mark(connection, name)
+    return False
+
+
+_MARK = "mtumail is being restored here: "
+_MARKED = """
+    SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()"""
+
+
+def _words(name: str) -> str:
+    return f"{_MARK}{name}"
+
+
+def _mark(connection: Connection, name: str | None) -> None:
+    """What a database says of itself, to us and to whoever looks at it with `psql`."""
+    words = sql.Literal(_words(name) if name else None)
+    connection.execute(
+        sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(connection.info.dbname), words)
+    )
+
+
+@contextmanager
+def _alone(url: str) -> Iterator[None]:
+    """While nobody else restores into this database. Raises Refused."""
+    with psycopg.connect(plain_url(url), autocommit=True, application_name="mtumail-restore") as connection:
+        if not value_of(connection, f"SELECT pg_try_advisory_lock({_LOCK})"):
+            raise Refused("Another restore is at work in this database.")
+        yield
+
+
+def _owner(url: str) -> Connection:
     connection = psycopg.connect(plain_url(url), application_name="mtumail-restore")
     connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(OWNER)))
     return connection
 
 
-def _doors(connection: _Connection, statement: str) -> None:
+def _doors(connection: Connection, statement: str) -> None:
     """Postgres itself keeps the processes out, whatever they are told."""
     database = sql.Identifier(connection.info.dbname)
     if "REVOKE" in statement:
@@ -77,147 +154,20 @@ def _doors(connection: _Connection, statement: str) -> None:
         connection.execute(sql.SQL(statement).format(database, sql.Identifier(role)))
 
 
-def _replay(connection: _Connection, place: Folder, key: MasterKeys, manifest: Manifest) -> Restored:
+def _put_keys(connection: Connection, place: Store, key: MasterKeys) -> int:
+    """Put the mailboxes' keys in, of those that are still one's; how many."""
     boxes = 0
-    for mailbox_id, wrapped in read_keys(place, key) if place.has(KEYS) else ():
+    for mailbox_id, wrapped in read_keys(place, key):
         boxes += connection.execute(_KEY, [mailbox_id, wrapped, mailbox_id]).rowcount
-    before = int(_value(connection, "SELECT coalesce(max(number), 0) FROM audit_event"))
-    told = _Journal(connection, before)
-    if place.names(JOURNAL):
-        for table, row in journal.read(place, key, manifest.name):
-            told.take(table, row)
-    erased = sum(_erase(connection, row) for row in told.erasures.values())
-    deleted = connection.execute(_DELETED).rowcount
-    _close_orphans(connection)
-    unsent = _keep_back(connection)
-    return Restored(manifest, boxes, told.last - before, deleted, erased, unsent, not told.has_gap)
+    return boxes
 
 
 _KEY = """
     INSERT INTO mailbox_key (mailbox_id, wrapped) SELECT %s, %s WHERE EXISTS (
         SELECT FROM mailbox WHERE mailbox_id = %s AND state <> 'closed') ON CONFLICT DO NOTHING"""
-_DELETED = """
-    DELETE FROM message m USING tombstone t WHERE t.mailbox_id = m.mailbox_id AND t.message_id = m.message_id"""
 
 
-@dataclass(slots=True)
-class _Journal:
-    """Puts back what the journal holds; `last` is the newest event of the log. Erasures are kept for later."""
-
-    connection: _Connection
-    last: int
-    has_gap: bool = False
-    erasures: dict[int, dict[str, Any]] = field(default_factory=dict)
-
-    def take(self, table: str, row: dict[str, Any]) -> None:
-        """Put one row back where it is not there; nothing of the log that is beyond a part that is missing."""
-        if table == "erasure":
-            self.erasures[row["erasure_id"]] = row
-        elif table in _TABLES and self._fits(table, row):
-            self.connection.execute(_PUT.format(table).encode(), [json.dumps(row)])
-
-    def _fits(self, table: str, row: dict[str, Any]) -> bool:
-        number = int(row.get("number", row.get("size", 0))) if table.startswith("audit") else 0
-        if table != "audit_event":
-            return number <= self.last
-        if number == self.last + 1:
-            self.last = number
-            return True
-        self.has_gap = self.has_gap or number > self.last
-        return False
-
-
-_TABLES = ("audit_event", "audit_subject", "audit_sealed", "audit_opened", "audit_checkpoint", "audit_checkpoint_sent",
-           "tombstone", "session_denial")  # fmt: skip
-_PUT = "INSERT INTO {0} OVERRIDING SYSTEM VALUE SELECT (jsonb_populate_record(NULL::{0}, %s)).* ON CONFLICT DO NOTHING"
-
-
-def _erase(connection: _Connection, row: dict[str, Any]) -> int:
-    """Have an erasure that began after the backup happen again, by the same functions. 0 where the backup has it already."""
-    which, state = row["erasure_id"], row["state"]
-    known = connection.execute("SELECT state FROM erasure WHERE erasure_id = %s", [which]).fetchone()
-    if state in ("waiting", "undone") or (known is not None and known[0] not in ("waiting", "undone")):
-        return 0
-    connection.execute("ALTER TABLE erasure DISABLE TRIGGER USER")
-    connection.execute(
-        "UPDATE legal_hold SET ended_by = set_by, ended_at = now() WHERE account_id = %s AND ended_at IS NULL",
-        [row["account_id"]],
-    )
-    connection.execute("DELETE FROM erasure WHERE erasure_id = %s", [which])
-    connection.execute(_ERASURE, row)
-    connection.execute("ALTER TABLE erasure ENABLE TRIGGER USER")
-    connection.execute("SELECT erasure_begin(%s)", [which])
-    while _value(connection, f"SELECT erasure_rows({int(which)}, 10000)"):
-        pass
-    if row["kind"] == "account":
-        connection.execute("SELECT erasure_person(%s)", [which])
-    connection.execute("ALTER TABLE erasure DISABLE TRIGGER USER")
-    connection.execute(_ERASED, row)
-    connection.execute("ALTER TABLE erasure ENABLE TRIGGER USER")
-    return 1
-
-
-_ERASURE = """
-    INSERT INTO erasure (erasure_id, kind, account_id, mailboxes, asked_at, due_at)
-    VALUES (%(erasure_id)s, %(kind)s, %(account_id)s, %(mailboxes)s, %(asked_at)s, least(%(due_at)s::timestamptz, now()))"""
-# One that had come to its end has; another goes on where the worker finds it, and Clerk and the certificate are told once more.
-_ERASED = """
-    UPDATE erasure SET started_at = coalesce(%(started_at)s::timestamptz, started_at), finished_at = %(finished_at)s,
-           event = %(event)s,
-           contact = CASE WHEN %(state)s = 'done' THEN '' ELSE contact END,
-           state = CASE WHEN %(state)s IN ('telling', 'done') THEN %(state)s ELSE state END
-     WHERE erasure_id = %(erasure_id)s"""
-
-
-def _close_orphans(connection: _Connection) -> None:
-    """A mailbox whose key is gone has nothing that anybody could read: what a stone tells is closed, also without its erasure."""
-    boxes = _value(connection, _ORPHANS)
-    if not boxes:
-        return
-    connection.execute("DELETE FROM address WHERE mailbox_id = ANY(%s)", [boxes])
-    connection.execute(
-        "UPDATE mailbox SET state = 'closed', display_name = '' WHERE mailbox_id = ANY(%s)", [boxes]
-    )
-    for (table,) in connection.execute("SELECT name FROM erasure_tables()").fetchall():
-        connection.execute(
-            sql.SQL("DELETE FROM {} WHERE mailbox_id = ANY(%s)").format(sql.Identifier(table)), [boxes]
-        )
-
-
-_ORPHANS = """
-    SELECT array_agg(t.mailbox_id) FROM tombstone t JOIN mailbox b USING (mailbox_id)
-     WHERE t.message_id IS NULL AND (b.state <> 'closed' OR EXISTS (SELECT FROM message m WHERE m.mailbox_id = t.mailbox_id))"""
-
-
-def _keep_back(connection: _Connection) -> int:
-    """What waited to be sent may have left after the backup: it is not sent again, and its author sees that nobody knows."""
-    connection.execute("DELETE FROM scheduled WHERE send_at <= now()")
-    connection.execute(_NO_WORK)
-    connection.execute(_EVENTS)
-    unsent = connection.execute(_NOT_SENT).rowcount
-    connection.execute(_FINISHED)
-    return unsent
-
-
-_NO_WORK = """
-    DELETE FROM work w WHERE kind = 'send' OR kind = 'submit' AND NOT EXISTS (
-        SELECT FROM scheduled s WHERE s.mailbox_id = w.mailbox_id AND s.message_id = w.item_id)"""
-_FINISHED = """
-    UPDATE submission s SET finished_at = now() WHERE finished_at IS NULL AND EXISTS (
-        SELECT FROM delivery d WHERE d.mailbox_id = s.mailbox_id AND d.submission_id = s.submission_id)"""
-
-
-_EVENTS = """
-    INSERT INTO delivery_event (mailbox_id, submission_id, number, event_id, kind, reason, reply, fingerprint)
-    SELECT mailbox_id, submission_id, number, floor(random() * 281474976710656)::bigint, 'failed', 'restored', '',
-           substr(sha256(convert_to('restored' || submission_id || '.' || number || clock_timestamp(), 'UTF8')), 1, 16)
-      FROM delivery WHERE state IN ('queued', 'claimed', 'handed', 'deferred', 'unknown')"""
-_NOT_SENT = """
-    UPDATE delivery SET state = 'failed', next_at = NULL, repeated = true, changed_at = now()
-     WHERE state IN ('queued', 'claimed', 'handed', 'deferred', 'unknown')"""
-
-
-def _tell(connection: _Connection, actor: str, done: Restored) -> None:
+def _tell(connection: Connection, actor: str, done: Restored) -> None:
     facts = {"backup": done.manifest.name, "events": done.events, "deleted": done.deleted, "erased": done.erased,
              "unsent": done.unsent, "continuous": done.is_continuous}  # fmt: skip
     connection.execute("SELECT audit_append('backup.restored', %s, %s::jsonb)", [actor, json.dumps(facts)])
@@ -228,8 +178,3 @@ def _tell(connection: _Connection, actor: str, done: Restored) -> None:
     )
     # The journal goes on from here: what was put back is in it already.
     connection.execute("DELETE FROM backup_journal")
-
-
-def _value(connection: _Connection, statement: str) -> Any:
-    row = connection.execute(statement.encode()).fetchone()
-    return row[0] if row else None

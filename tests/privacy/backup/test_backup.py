@@ -1,5 +1,8 @@
 """Backups: encrypted, read back and compared, without a mailbox's keys; what is damaged is told, what need not stay goes."""
 
+import os
+import threading
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -19,19 +22,6 @@ from webmail.privacy.backup.storing import DUMP, JOURNAL, KEYS, MANIFEST, Folder
 from workers import backing_up
 
 KEY = MasterKeys([b"k" * 32])
-
-
-@pytest.fixture
-def means_of(tmp_path, environment, database, settings):
-    """Settings of an installation that makes backups."""
-    create_master_key(tmp_path / "backup.key")
-    (tmp_path / "backups").mkdir()
-    return replace(
-        settings("worker"),
-        backup_to=tmp_path / "backups",
-        backup_key_file=tmp_path / "backup.key",
-        backup_url=database.urls["backup"],
-    )
 
 
 def sealed(value, kind="dump", name="one"):
@@ -136,6 +126,64 @@ def test_P26_a_mailbox_that_is_gone_is_gone_from_the_keys_within_minutes(
         backing_up.write_journal(backing_up.means(means_of))
     key = container.read_key(means_of.backup_key_file)
     assert [mailbox for mailbox, _ in making.read_keys(Folder(means_of.backup_to), key)] == [ben.mailbox_id]
+
+
+def test_P26_a_new_database_does_not_replace_the_keys_that_open_the_backups_of_an_old_one(
+    means_of, ann, ben, owner_app, superuser
+):
+    """Else a service that runs for some minutes before the restore has made noise of all that there is to restore."""
+    place, key = Folder(means_of.backup_to), container.read_key(means_of.backup_key_file)
+    of_another = b"".join(f"{mailbox} 00ff\n".encode() for mailbox in (ann.mailbox_id, 77))
+    with place.writing(KEYS) as file:
+        file.write(container.seal_bytes(of_another, key, KEYS, KEYS))
+    with owner_app.app_context():
+        for run in (
+            lambda: backing_up.write_journal(backing_up.means(means_of)),
+            lambda: backing_up.back_up(means_of),
+        ):
+            with pytest.raises(BackupFailed, match="another-database"):
+                run()
+        assert [mailbox for mailbox, _ in making.read_keys(place, key)] == [ann.mailbox_id, 77]
+        assert superuser.execute(text("SELECT outcome FROM backup_run")).scalars().all() == [
+            "another-database"
+        ]
+        # What was restored goes on where the older one ended, and so does one whose mailboxes are all that were there.
+        superuser.execute(text("INSERT INTO backup_run (kind) VALUES ('restore')"))
+        backing_up.write_journal(backing_up.means(means_of))
+        superuser.execute(text("DELETE FROM backup_journal"))
+        superuser.execute(text("DELETE FROM backup_run"))
+        superuser.execute(text("DELETE FROM mailbox_key WHERE mailbox_id = :m"), {"m": ben.mailbox_id})
+        backing_up.write_journal(backing_up.means(means_of))
+    assert [mailbox for mailbox, _ in making.read_keys(place, key)] == [ann.mailbox_id]
+
+
+def test_P26_of_two_who_write_the_keys_the_one_who_looked_later_stays(means_of, ann, ben, superuser):
+    """Otherwise a key that is gone would be back in the file, and stay there until another one changes."""
+    key, url = container.read_key(means_of.backup_key_file), means_of.backup_url
+    reading, go_on = threading.Event(), threading.Event()
+
+    class Slow(Folder):
+        @contextmanager
+        def writing(self, kind, name="", expected=0):
+            with super().writing(kind, name, expected) as file:
+                yield file
+                reading.set()
+                assert go_on.wait(30)
+
+    place = Folder(means_of.backup_to)
+    first = threading.Thread(target=making.write_keys, args=(Slow(means_of.backup_to), key, url))
+    second = threading.Thread(target=making.write_keys, args=(place, key, url))
+    first.start()
+    assert reading.wait(30)
+    superuser.execute(text("DELETE FROM mailbox_key WHERE mailbox_id = :m"), {"m": ann.mailbox_id})
+    second.start()
+    second.join(0.5)
+    assert second.is_alive()
+    go_on.set()
+    first.join(30)
+    second.join(30)
+    assert [mailbox for mailbox, _ in making.read_keys(place, key)] == [ben.mailbox_id]
+    assert list(means_of.backup_to.glob("*.part")) == []
 
 
 def test_the_journal_holds_what_happened_since_and_moves_on(
@@ -273,3 +321,17 @@ def test_a_backup_is_due_once_a_day_after_its_hour():
     assert records.is_due(now - timedelta(hours=10), 3, now)
     assert not records.is_due(now - timedelta(hours=8), 3, now)
     assert not records.is_due(now - timedelta(hours=20), 15, now)
+
+
+def test_what_was_begun_is_removed_when_nobody_can_be_at_it(tmp_path):
+    place = Folder(tmp_path)
+    for name in ("a.dump.0a.part", "keys.0b.part", "b.journal.0c.part"):
+        (tmp_path / name).write_bytes(b"x")
+    place.sweep()
+    assert len(list(tmp_path.iterdir())) == 3
+    place.sweep(alone=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.journal.0c.part", "keys.0b.part"]
+    for path in tmp_path.iterdir():
+        os.utime(path, (0, 0))
+    place.sweep()
+    assert list(tmp_path.iterdir()) == []

@@ -1,7 +1,5 @@
 """A restore: into an empty database alone, closed until deletions since are replayed; nothing comes back, nothing is sent twice."""
 
-from dataclasses import replace
-
 import psycopg
 import pytest
 from sqlalchemy import text
@@ -9,22 +7,11 @@ from sqlalchemy import text
 from webmail import audit
 from webmail.db import new_id, transaction
 from webmail.errors import Refused, Tampered
-from webmail.keys import MailboxKeys, create_master_key
+from webmail.keys import MailboxKeys
 from webmail.privacy.backup import container, making, restoring
-from webmail.privacy.backup.storing import JOURNAL, Folder
+from webmail.privacy.backup.storing import JOURNAL, Folder, NoPlace
+from webmail.privacy.erasure import asking as erasing
 from workers import backing_up
-
-
-@pytest.fixture
-def means_of(tmp_path, database, settings):
-    create_master_key(tmp_path / "backup.key")
-    (tmp_path / "backups").mkdir()
-    return replace(
-        settings("worker"),
-        backup_to=tmp_path / "backups",
-        backup_key_file=tmp_path / "backup.key",
-        backup_url=database.urls["backup"],
-    )
 
 
 @pytest.fixture
@@ -163,6 +150,57 @@ def test_P26_an_account_that_was_erased_since_is_erased_again(
     assert ask("SELECT tgenabled FROM pg_trigger WHERE tgname = 'erasure_goes_forward'") == [("O",)]
 
 
+def test_P26_a_deletion_that_was_taken_back_since_is_not_carried_out_by_what_was_restored(
+    back_up, go_on, restore, ask, ann, superuser, web_app
+):
+    superuser.execute(
+        text(
+            "INSERT INTO erasure (erasure_id, kind, account_id, asked_at, due_at)"
+            " VALUES (7, 'account', :a, now() - interval '3 days', now() + interval '1 day')"
+        ),
+        {"a": ann.account_id},
+    )
+    manifest = back_up()
+    with web_app.app_context(), transaction():
+        erasing.undo(ann.account_id)
+    go_on()
+    assert restore(manifest).erased == 0
+    assert ask("SELECT state, undone_at IS NOT NULL FROM erasure") == [("undone", True)]
+    assert ask("SELECT tgenabled FROM pg_trigger WHERE tgname = 'erasure_goes_forward'") == [("O",)]
+
+
+def test_P26_a_deletion_that_waits_leaves_time_to_take_it_back_once_more(
+    back_up, restore, ask, ann, superuser
+):
+    superuser.execute(
+        text(
+            "INSERT INTO erasure (erasure_id, kind, account_id, asked_at, due_at)"
+            " VALUES (7, 'account', :a, now() - interval '3 days', now() - interval '1 hour')"
+        ),
+        {"a": ann.account_id},
+    )
+    restore(back_up())
+    assert ask("SELECT state, due_at > now() + interval '20 hours' FROM erasure") == [("waiting", True)]
+
+
+def test_P26_who_came_and_was_erased_after_a_backup_does_not_stop_its_restore(
+    back_up, go_on, restore, ask, ann, make_person, superuser
+):
+    manifest = back_up()
+    carol = make_person("carol").account_id
+    superuser.execute(
+        text(
+            "INSERT INTO erasure (erasure_id, kind, account_id, asked_at, due_at)"
+            " VALUES (7, 'account', :a, now() - interval '3 days', now() - interval '1 day')"
+        ),
+        {"a": carol},
+    )
+    superuser.execute(text("SELECT erasure_begin(7)"))
+    go_on()
+    assert restore(manifest).erased == 0
+    assert ask("SELECT count(*) FROM account WHERE account_id = %s", [carol]) == [(0,)]
+
+
 def test_what_may_have_left_is_not_sent_again_and_says_so(
     back_up, go_on, restore, ask, deliver, ann, letter, superuser
 ):
@@ -206,6 +244,16 @@ def test_sessions_that_were_ended_since_stay_ended(back_up, go_on, restore, ask,
     assert ("sess_late",) in ask("SELECT subject FROM session_denial")
 
 
+def test_without_the_keys_of_mailboxes_nothing_is_restored(back_up, restore, ask, ann, means_of):
+    manifest = back_up()
+    (means_of.backup_to / "keys.mtb").rename(means_of.backup_to / "keys.away")
+    with pytest.raises(NoPlace, match=r"keys\.mtb"):
+        restore(manifest)
+    assert ask("SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace") == [(0,)]
+    (means_of.backup_to / "keys.away").rename(means_of.backup_to / "keys.mtb")
+    assert restore(manifest).mailboxes == 1
+
+
 def test_a_database_that_is_not_empty_is_refused(back_up, means_of, database, ann):
     manifest, means = back_up(), backing_up.means(means_of)
     url = database.admin_url.replace("postgresql+psycopg", "postgresql")
@@ -221,7 +269,7 @@ def test_nobody_signs_in_before_the_replay_is_done(
     def fail(*_arguments):
         raise KeyError("killed")
 
-    monkeypatch.setattr(restoring, "_replay", fail)
+    monkeypatch.setattr(restoring, "replay", fail)
     with pytest.raises(KeyError):
         restore(manifest)
     name = scratch.partition("?")[0].rpartition("/")[2]
@@ -253,3 +301,149 @@ def test_the_processes_may_come_in_afterwards(back_up, restore, scratch, databas
     url = database.urls["web"].replace("postgresql+psycopg", "postgresql").replace("/mtumail?", f"/{name}?")
     with psycopg.connect(url) as connection:
         assert connection.execute("SELECT count(*) FROM message").fetchone() == (0,)
+
+
+# --- killed, and begun again ----------------------------------------------------------------------------------------------
+
+
+def test_a_restore_that_was_killed_after_its_data_is_gone_on_with(
+    back_up, go_on, restore, ask, monkeypatch, deliver, ann, letter, superuser
+):
+    message_id = deliver(ann, letter())
+    manifest = back_up()
+    superuser.execute(text("DELETE FROM message WHERE message_id = :m"), {"m": message_id})
+    go_on()
+    with monkeypatch.context() as patch:
+        patch.setattr(restoring, "_tell", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            restore(manifest)
+    assert ask("SELECT count(*) FROM message") == [(1,)]
+    assert (
+        manifest.name
+        in ask(
+            "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()"
+        )[0][0]
+    )
+    done = restore(manifest)
+    assert (done.deleted, done.mailboxes, done.is_continuous) == (1, 1, True)
+    assert ask("SELECT count(*) FROM audit_event WHERE kind = 'backup.restored'") == [(1,)]
+    assert ask(
+        "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()"
+    ) == [(None,)]
+    with pytest.raises(Refused, match="empty"):
+        restore(manifest)
+
+
+def test_another_restore_is_not_mixed_with_one_that_was_killed(back_up, restore, monkeypatch, ann):
+    monkeypatch.setattr(backing_up.records, "prune", lambda *_: [])
+    first, second = back_up(), back_up()
+    with monkeypatch.context() as patch:
+        patch.setattr(restoring, "replay", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            restore(first)
+    with pytest.raises(Refused, match=first.name):
+        restore(second)
+    assert restore(first).manifest == first
+
+
+# --- what is held back ----------------------------------------------------------------------------------------------------
+
+
+def test_P06_a_role_that_was_taken_since_is_not_given_back_and_one_given_since_is_there(
+    back_up, go_on, restore, ask, sam, sue, ann, superuser
+):
+    manifest = back_up()
+    change = text(
+        "INSERT INTO role_change (change_id, account_id, role, verb, reason) VALUES (:i, :a, :r, :v, 'for a test')"
+    )
+    superuser.execute(change, {"i": 1, "a": sam.account_id, "r": "support", "v": "revoked"})
+    superuser.execute(change, {"i": 2, "a": ann.account_id, "r": "reviewer", "v": "granted"})
+    go_on()
+    restore(manifest)
+    assert set(ask("SELECT account_id, role FROM account_role")) == {
+        (sue.account_id, "support_lead"), (ann.account_id, "reviewer"),
+    }  # fmt: skip
+    assert ask("SELECT account_id, verb FROM role_change WHERE change_id IN (1, 2) ORDER BY 1 = change_id DESC") == [
+        (sam.account_id, "revoked"), (ann.account_id, "granted"),
+    ]  # fmt: skip
+    assert ask("SELECT DISTINCT tgenabled FROM pg_trigger WHERE tgrelid IN ('role_change'::regclass, 'account_role'::regclass)"
+               " AND NOT tgisinternal") == [("O",)]  # fmt: skip
+
+
+def test_P12_nobody_goes_on_opening_mail_under_a_grant_from_before(
+    back_up, restore, ask, deliver, ann, sam, sue, letter, desk, superuser
+):
+    grant = desk.granted(sam, sue, ann, [deliver(ann, letter())])
+    assert (
+        superuser.execute(text("SELECT state FROM access_grant WHERE grant_id = :g"), {"g": grant}).scalar()
+        == "approved"
+    )
+    restore(back_up())
+    assert ask("SELECT state, closed_why FROM access_grant WHERE grant_id = %s", [grant]) == [
+        ("closed", "restored")
+    ]
+    assert ask(
+        "SELECT DISTINCT tgenabled FROM pg_trigger WHERE tgrelid = 'access_grant'::regclass AND NOT tgisinternal"
+    ) == [("O",)]
+
+
+WAITING = """
+    INSERT INTO staff_action (action_id, case_id, kind, account_id, rule, words, acted_by)
+        VALUES (3, :case, 'warn', :ann, 'spam', 'x', :sue);
+    INSERT INTO staff_notice (account_id, action_id, kind, due_at, mail_at)
+        VALUES (:ann, 3, 'action', now() - interval '1 hour', now() - interval '1 minute'),
+               (:ann, 3, 'lifted', now() + interval '1 hour', now() + interval '1 hour');
+    INSERT INTO case_item (item_id, case_id, kind, source) VALUES (1, :case, 'spam', 'mail');
+    INSERT INTO case_answer (answer_id, case_id, account_id, words) VALUES (1, :case, :sue, 'x');
+    INSERT INTO case_letter (answer_id, item_id) VALUES (1, 1);
+    INSERT INTO errand (errand_id, kind, account_id, facts)
+        VALUES (1, 'tell', :ann, '{"what": "x"}'), (2, 'delete_user', :ann, '{"user": "user_gone"}');
+    INSERT INTO alert_telling (kind, way) VALUES ('trial', 'mail');
+    INSERT INTO schedule (code, next_at, lease, lease_until) VALUES ('emptying', now(), 7, now() + interval '1 hour')
+        ON CONFLICT (code) DO UPDATE SET next_at = now(), lease = 7, lease_until = now() + interval '1 hour'"""
+
+
+def test_letters_of_the_service_are_not_sent_twice_and_schedules_run_once(
+    back_up, restore, ask, ann, sue, desk, superuser
+):
+    about = {"case": desk.case("spam"), "ann": ann.account_id, "sue": sue.account_id}
+    for statement in WAITING.split(";\n"):
+        superuser.execute(text(statement.replace('": "', '"\\: "')), about)
+    restore(back_up())
+    assert ask("SELECT kind, mail FROM staff_notice ORDER BY 1") == [
+        ("action", "failed"),
+        ("lifted", "waiting"),
+    ]
+    assert ask("SELECT state FROM case_letter") == [("failed",)]
+    assert ask("SELECT kind FROM errand") == [("delete_user",)]
+    assert ask("SELECT outcome, problem FROM alert_telling") == [("failed", "restored")]
+    assert ask("SELECT lease IS NULL, next_at <= now() FROM schedule WHERE code = 'emptying'") == [
+        (True, True)
+    ]
+
+
+def test_two_restores_do_not_work_in_one_database(back_up, restore, scratch, ann):
+    manifest = back_up()
+    with restoring._alone(scratch), pytest.raises(Refused, match="Another restore"):
+        restore(manifest)
+    restore(manifest)
+
+
+def test_data_that_a_killed_restore_brought_after_all_are_gone_on_with(
+    back_up, restore, ask, monkeypatch, means_of, scratch, deliver, ann, letter
+):
+    """Its `pg_restore` lives a moment longer than itself, and ends well while the next one begins."""
+    deliver(ann, letter())
+    manifest, means = back_up(), backing_up.means(means_of)
+    real = restoring._begin
+
+    def begin(connection, name):
+        monkeypatch.setattr(restoring, "_begin", real)
+        is_loaded = real(connection, name)
+        connection.commit()
+        restoring._load(means.place, means.key, manifest, scratch)
+        return is_loaded
+
+    monkeypatch.setattr(restoring, "_begin", begin)
+    assert restore(manifest).mailboxes == 1
+    assert ask("SELECT count(*) FROM message") == [(1,)]

@@ -1,5 +1,6 @@
 """A drill proves that a restore would work: it brings none of a thousand deleted messages back, and is written down."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from sqlalchemy import text
 from webmail.cli import cli
 from webmail.db import transaction
 from webmail.keys import create_master_key
-from webmail.privacy.backup import records
+from webmail.privacy.backup import records, scratch
 
 
 @pytest.fixture
@@ -83,3 +84,20 @@ def test_a_drill_of_a_damaged_backup_fails_loudly(run, ann, owner_app, tmp_path)
 def test_restore_wants_to_know_where(run):
     assert run("restore").exit_code == 2
     assert run("restore", "--drill").exit_code == 1
+
+
+def test_P26_what_a_killed_drill_has_left_in_clear_is_removed_and_a_living_one_is_left_alone(tmp_path):
+    with scratch.folder(tmp_path) as mine:
+        (mine / "names").write_text("Ann")
+        child = os.fork()
+        if not child:
+            with scratch.folder(tmp_path) as its:
+                (its / "names").write_text("Ben")
+                os.kill(os.getpid(), 9)
+        os.waitpid(child, 0)
+        assert len(list(tmp_path.iterdir())) == 2
+        assert scratch.sweep(tmp_path) == 1
+        assert [path.name for path in tmp_path.iterdir()] == [mine.name]
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "drill-made-just-now").mkdir()
+    assert scratch.sweep(tmp_path) == 0
