@@ -36,8 +36,11 @@ def erase(hold: Callable[[], None]) -> None:
             ) as error:  # it holds nobody else up
                 log.error("erasure failed", extra={"erasure": erasure_id, "error": type(error).__name__})
         if not found:
-            return
+            break
         above = found[-1]
+    with transaction():
+        hold()
+        doing.sweep_keys()
 
 
 def _one(erasure_id: int, hold: Callable[[], None]) -> None:

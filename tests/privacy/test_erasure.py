@@ -452,6 +452,7 @@ def test_every_table_about_an_account_is_erased_or_known_to_stay(superuser):
         "report", "case_file", "case_item", "case_note", "case_answer", "case_opening", "access_act",  # with the case
         "staff_action", "staff_notice", "appeal",  # by `acting.forget`
         "erasure", "legal_hold", "privacy_request",  # without words
+        "staff_note",  # by a trigger of its own, when its account is emptied
     }  # fmt: skip
     left = {name for name in found if name not in stays | by_mailbox and f"'{name}'" not in source}
     assert left == set()

@@ -14,12 +14,18 @@ from sqlalchemy import text
 from webmail import audit
 from webmail.db import show_id, transaction
 from webmail.errors import NotFound, Refused
+from webmail.governance import reports
 from webmail.governance.access.asking import Gag
+from webmail.governance.actions import acting
 from webmail.keys import open_mailbox
 from webmail.mail import contacts, correspondents, identities, messages, vacation
+from webmail.mail.addresses import parse_recipients
 from webmail.mail.folders import Kind
 from webmail.mail.mailboxes import WorkerJob
-from webmail.privacy.export import asking, making, mbox, parts
+from webmail.privacy.erasure import asking as erasing
+from webmail.privacy.export import asking, draft_file, making, mbox, parts
+from webmail.privacy.requests import asking as requesting
+from webmail.privacy.restricting import stopping
 from webmail.sending import answers_kept, drafts
 
 
@@ -200,7 +206,18 @@ def test_P23_records_hold_everything_and_follow_their_schema(export, fetch, rich
     assert records["account"]["name"] == rich.name
     assert records["mailbox"]["addresses"] == [rich.address]
     empty_ = [name for name, one in records.items() if one in ([], {})]
-    assert empty_ == ["reports", "access_log"]
+    nothing = {
+        "contact_groups",
+        "learned_contacts",
+        "reports",
+        "cases",
+        "staff_notices",
+        "requests",
+        "staff_notes",
+        "restrictions",
+    }
+    nothing |= {"objections", "deletions", "clerk_events", "sending_days", "activity", "access_log"}
+    assert set(empty_) <= nothing
     assert records["audit_log"][0]["kind"] == "case.opened"
     assert records["rules"] == {"blocked": ["badone@example.org"], "pictures_shown": ["good@example.org"]}
     assert records["deliveries"][0]["events"][0]["kind"] == "handed"
@@ -208,10 +225,65 @@ def test_P23_records_hold_everything_and_follow_their_schema(export, fetch, rich
     assert b"badone@example.org" in files["rules.sieve"][1]
     assert "FN:Zoë" in files["contacts.vcf"][1].decode()
     with zipfile.ZipFile(io.BytesIO(files["drafts.zip"][1])) as archive:
-        [name] = archive.namelist()
+        head, name = archive.namelist()
         assert archive.read(name) == b"file of a draft"
         assert ".." not in name
+        told = draft_file.read(archive.read(head))
+        assert (told.fields.to, told.fields.body, told.files[0][1]) == ("x@example.org", "B", "é.txt")
     assert files["readme.txt"][1].decode().count("  inbox-") == 1
+
+
+def test_P23_what_staff_and_service_have_about_me_is_in_it_and_of_others_nothing(
+    export, fetch, ann, ben, sam, ada, opened, deliver, letter, superuser, web_app, master, desk
+):
+    reported = deliver(ann, letter("Buy now"))
+    deliver(ben, letter("Buy now"))
+    opened(ann, lambda keys: reports.report(keys, master, reported, account_id=ann.account_id, kind="spam", words="Not mine"))  # fmt: skip
+    case = superuser.execute(text("SELECT case_id FROM case_item")).scalar()
+    about = desk.case("phishing")
+    secret_case, legal = desk.case("phishing"), desk.case("legal")
+    superuser.execute(
+        text("UPDATE case_file SET account_id = :a, state = 'closed', closed_at = now(), outcome = 'no_violation' WHERE case_id = :c"),
+        [{"a": ann.account_id, "c": about}, {"a": ben.account_id, "c": secret_case}],
+    )  # fmt: skip
+    superuser.execute(text("UPDATE case_file SET account_id = :a WHERE case_id = :c"), {"a": ann.account_id, "c": legal})  # fmt: skip
+    with web_app.app_context(), transaction():
+        stopping.restrict(master, ann.account_id, "claims", ["staff"], "I need it in court.")
+        stopping.object_to(master, ann.account_id, "abuse", "I object to it.")
+        erasing.undo(ann.account_id, erasing.ask(ann.account_id))
+        requesting.make(master, ben.account_id, "access", "This is Ben's.")
+    opened(ann, lambda keys: contacts.learn(keys, parse_recipients("New <new@example.org>")))
+    files = fetch(ann, export(ann))
+    schema, records = (json.loads(files[name][1]) for name in ("schema.json", "records.json"))
+    fits(records, schema, schema)
+    [one] = records["reports"]
+    assert (one["message"], one["kind"], one["outcome"]) == (show_id(reported), "spam", "")
+    assert [(one["kind"], one["outcome"]) for one in records["cases"]] == [("phishing", "no_violation")], (
+        "what is over, and nothing of what is open"
+    )
+    assert sorted(one["words"] for one in records["requests"]) == ["I need it in court.", "I object to it."]
+    assert records["restrictions"][0]["stopped"] == ["staff"]
+    assert records["objections"][0]["state"] == "weighed"
+    assert records["deletions"][0]["state"] == "undone"
+    assert records["learned_contacts"] == [], "an objection stops that, too"
+    told = json.dumps(records)
+    assert "Ben" not in told
+    assert show_id(case) not in told
+
+
+def test_P20_what_the_staff_did_and_what_was_answered_is_in_it(
+    export, fetch, ann, sam, sue, opened, superuser, web_app, master, desk
+):
+    case = desk.case("spam")
+    superuser.execute(text("UPDATE case_file SET account_id = :a WHERE case_id = :c"), {"a": ann.account_id, "c": case})  # fmt: skip
+    with desk.staff():
+        wish = acting.Act(case, "warn", ann.account_id, "spam", "You sent what nobody asked for.")
+        assert acting.take(master, wish, by=sam.account_id)[1] == "done"
+    records = json.loads(fetch(ann, export(ann))["records.json"][1])
+    assert sue.name not in json.dumps(records)
+    [one] = records["staff_notices"]
+    assert (one["kind"], one["rule"], one["words"]) == ("warn", "spam", "You sent what nobody asked for.")
+    assert sam.name not in json.dumps(records)
 
 
 def test_parts_are_by_folder_month_and_size(export, fetch, deliver, ann, letter, superuser, monkeypatch):

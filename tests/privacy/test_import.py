@@ -3,21 +3,26 @@
 import hashlib
 import io
 import zipfile
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
 
 from webmail import work
-from webmail.db import transaction
+from webmail.db import read_id, transaction
 from webmail.errors import NotFound, Refused
+from webmail.identity import accounts
 from webmail.keys import open_mailbox
-from webmail.mail import messages
+from webmail.mail import contacts, correspondents, identities, messages, vacation
+from webmail.mail.addresses import parse_recipients
 from webmail.mail.folders import Kind
 from webmail.mail.mailboxes import WorkerJob
+from webmail.privacy import retention
 from webmail.privacy.export import asking as exporting_
-from webmail.privacy.export import parts
-from webmail.privacy.taking_in import asking, reading, taking
+from webmail.privacy.export import parts, records
+from webmail.privacy.taking_in import asking, belongings, labels, one_message, reading, taking, zips
+from webmail.sending import answers_kept, drafts
 
 
 @pytest.fixture
@@ -198,8 +203,7 @@ def test_a_zipped_maildir_keeps_its_flags_and_paths_lead_nowhere(bring, ann, sup
 
 
 def test_a_zip_that_swells_is_stopped(bring, ann, monkeypatch):
-    monkeypatch.setattr(reading, "MOST_MESSAGE", 1 << 20)
-    monkeypatch.setattr(reading.zipped, "__defaults__", (1 << 20,))
+    monkeypatch.setattr(zips.messages, "__defaults__", (1 << 20,))
     monkeypatch.setattr(taking, "SWELLS", 0)
     bomb = b"From: a@example.org\r\n\r\n" + bytes(2 << 20)
     told = bring(ann, zipped(**{f"{n}.eml": bomb for n in range(70)}))
@@ -244,14 +248,14 @@ def test_a_message_that_kills_its_reader_is_set_aside_and_the_others_are_read(
     class Killed(BaseException):
         pass
 
-    build = taking.letters.build
+    build = one_message.letters.build
 
     def deadly(raw, message_id):
         if b"deadly" in raw:
             raise Killed
         return build(raw, message_id)
 
-    monkeypatch.setattr(taking.letters, "build", deadly)
+    monkeypatch.setattr(one_message.letters, "build", deadly)
     texts = [b"one", b"two", b"deadly", b"four", b"five"]
     with pytest.raises(Killed):
         bring(ann, mbox(*(b"From: a@example.org\n\n" + word + b"\n" for word in texts)))
@@ -319,3 +323,309 @@ def test_work_of_an_import_is_held_by_its_lease(opened, ann, worker, master):
             keys = open_mailbox(master, ann.mailbox_id, WorkerJob("import", ann.mailbox_id))
             assert taking.step(keys, claim.item_id) is False
             assert taking.step(keys, claim.item_id) is False, "twice does nothing more"
+
+
+# --- everything beside messages ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def furnish(opened, master):
+    """Give a mailbox something of each kind that an export holds beside messages."""
+
+    def fill(person):
+        def put(keys):
+            zoe = contacts.add(keys, contacts.Details("Zoë", ("zoe@example.org", "z@example.org"), ("+1",), "Org", "a\nnote"))  # fmt: skip
+            contacts.add(keys, contacts.Details("Max, the other", ("max@example.org",)))
+            contacts.never_suggest(keys, zoe, True)
+            contacts.add_group(keys, "Choir", parse_recipients("zoe@example.org, max@example.org"))
+            contacts.learn(keys, parse_recipients("New One <new@example.org>"))
+            own = identities.of(keys)[0]
+            identities.keep(
+                keys, replace(own, name="A. W.", signature="-- \nme", reply_to="else@example.org")
+            )
+            local, _, domain = person.address.partition("@")
+            identities.keep(
+                keys,
+                identities.Identity(identities.NEW, "Lists", f"{local}+lists@{domain}", "", "", True),
+            )
+            answers_kept.add(keys, "thanks", "Thank you!\nBye")
+            vacation.set_to(
+                keys, vacation.Vacation(True, date(2026, 1, 2), None, "Europe/Berlin", "Away", "I am away")
+            )
+            correspondents.block(keys, "bad@example.org")
+            correspondents.allow_pictures(keys, "good@example.org", True)
+            retention.set_keep_days(keys.mailbox_id, "junk", 30)
+            accounts.prefer(
+                person.account_id,
+                {"rows": "100", "density": "compact", "zone": "Europe/Berlin", "undo": "20"},
+                {"reply": "r"},
+            )
+            for number in range(2):
+                draft = drafts.create(
+                    keys, own.author, drafts.Fields(to="x@example.org", subject=f"S{number}", body="B\nb", formatted=True)
+                )  # fmt: skip
+                files = [
+                    drafts.Upload("a.txt", "text/plain", b"one"),
+                    drafts.Upload("a.txt", "text/x", b"two"),
+                ]
+                drafts.attach(keys, draft.message_id, files, 10**6)
+
+        opened(person, put)
+
+    return fill
+
+
+TELLING = (
+    "contacts", "contact_groups", "learned_contacts", "identities", "kept_answers", "vacation", "rules",
+)  # fmt: skip
+
+
+@pytest.fixture
+def belongings_of(worker, master):
+    """What a mailbox holds beside messages, as an export tells it, but for ids and names that are its own."""
+
+    def look(person):
+        def read(keys):
+            told = records.gather(keys, person.account_id, datetime.now(UTC))
+            found = {name: told[name] for name in TELLING}
+            found["settings"] = {
+                name: told["account"][name] for name in ("rows", "density", "reading", "preferences")
+            }
+            found["folders"] = told["mailbox"]["folders"]
+            found["drafts"] = [
+                (
+                    {**one, "id": "", "files": ""},
+                    [
+                        (kept.name, kept.content_type, kept.content)
+                        for kept in drafts.files(keys, read_id(one["id"]))
+                    ],
+                )
+                for one in sorted(told["drafts"], key=lambda one: one["subject"])
+            ]
+            return found
+
+        with worker.app_context(), transaction(person.mailbox_id):
+            return read(open_mailbox(master, person.mailbox_id, WorkerJob("export", person.mailbox_id)))
+
+    return look
+
+
+def test_P23_our_own_export_gives_back_everything_beside_messages(
+    furnish, exported, bring, belongings_of, ann, superuser, deliver, letter
+):
+    deliver(ann, letter())
+    furnish(ann)
+    before = belongings_of(ann)
+    files = exported(ann)
+    for table in ("contact", "sender_identity", "vacation", "kept_answer", "correspondent"):
+        superuser.execute(text(f"DELETE FROM {table}"))
+    superuser.execute(text("DELETE FROM message WHERE state = 'draft'"))
+    superuser.execute(text("UPDATE folder SET keep_days = NULL"))
+    superuser.execute(text("UPDATE account SET preferences = '{}', rows_preference = 50, density_preference = 'comfortable'"))  # fmt: skip
+    assert belongings_of(ann)["contacts"] == []
+    told = {name: bring(ann, content) for name, content in files.items()}
+    after = belongings_of(ann)
+    for name, kept in before.items():
+        assert after[name] == kept, name
+    assert told["records.json"].brought == {
+        "contacts": 2, "groups": 1, "learned": 1, "names": 2, "texts": 1, "absence": 1, "rules": 2, "folders": 1, "settings": 1,
+    }  # fmt: skip
+    assert told["drafts.zip"].brought == {"drafts": 2}
+    assert all(one.state == "done" for one in told.values()), told
+    assert told["readme.txt"].brought == told["schema.json"].brought == {"nothing": 1}
+    again = {name: bring(ann, content).brought for name, content in files.items()}
+    assert belongings_of(ann) == after, "twice is once"
+    assert again["drafts.zip"] == {"drafts-known": 2}
+    assert set(again["records.json"]) == {
+        "contacts-known", "groups", "names-known", "texts-known", "rules-known", "settings",
+    }  # fmt: skip
+    assert again["contacts.vcf"]["contacts-known"] == 2
+    assert again["rules.sieve"] == {"rules-known": 1}
+
+
+def test_P23_in_another_mailbox_names_that_are_not_its_own_are_left_out_and_said(
+    furnish, exported, bring, belongings_of, ann, ben
+):
+    furnish(ann)
+    files = exported(ann)
+    told = bring(ben, files["records.json"]).brought
+    assert told["names-left-out"] == 1
+    [own] = belongings_of(ben)["identities"]
+    assert (own["name"], own["address"], own["signature"]) == ("A. W.", ben.address, "-- \nme")
+    assert belongings_of(ben)["contacts"] == belongings_of(ann)["contacts"]
+    assert bring(ben, files["drafts.zip"]).brought == {"drafts": 2}
+
+
+@pytest.mark.parametrize("name", ["contacts.vcf", "rules.sieve"])
+def test_P23_contacts_and_rules_come_back_by_themselves_too(
+    furnish, exported, bring, belongings_of, ann, ben, name
+):
+    furnish(ann)
+    bring(ben, exported(ann)[name])
+    mine, theirs = belongings_of(ann), belongings_of(ben)
+    if name == "contacts.vcf":
+        assert [one["addresses"] for one in theirs["contacts"]] == [
+            one["addresses"] for one in mine["contacts"]
+        ]
+        assert theirs["contact_groups"] == mine["contact_groups"]
+    else:
+        assert theirs["rules"]["blocked"] == ["bad@example.org"]
+
+
+def test_a_file_that_is_read_whole_has_an_end(bring, ann, monkeypatch):
+    monkeypatch.setattr(belongings, "MOST_BYTES", 100)
+    told = bring(ann, b"BEGIN:VCARD\r\n" + b"X" * 200)
+    assert (told.state, told.problem) == ("failed", "large")
+
+
+HEAD = b'{"format": "mtumail-export", "version": 1'
+
+
+@pytest.mark.parametrize(
+    ("content", "problem", "left_out"),
+    [
+        (HEAD, "damaged", None),
+        (HEAD + b', "x": ' + b"[" * 100_000, "damaged", None),
+        (HEAD.replace(b"1", b"9") + b"}", "damaged", None),
+        (HEAD + b"}", "", 8),
+        (HEAD + b', "contacts": {"a": 1}, "identities": 7, "kept_answers": [[]], "vacation": [], "account": null}', "", 8),
+        (HEAD + b', "kept_answers": [{"name": "ok", "words": "w"}, {"name": "", "words": ""}]}', "", 8),
+        (HEAD + b', "mailbox": {"folders": [{"folder": "trash", "empties_after_days": -5}]}}', "", 8),
+        (
+            HEAD + b', "account": {"preferences": {"keys": {"x y": "z"}}, "rows": 50, "density": "compact", "reading": "reading"}}',
+            "",
+            8,
+        ),
+        (HEAD + b', "account": {"preferences": {}, "rows": 9999, "density": "x", "reading": "reading"}}', "", 8),
+        (b'require ["fileinto"];\nkeep;\n', "rules", None),
+    ],
+)  # fmt: skip
+def test_records_that_no_export_writes_are_left_out_and_harm_nothing(
+    bring, belongings_of, ann, content, problem, left_out
+):
+    before = belongings_of(ann)
+    told = bring(ann, content)
+    assert told.problem == problem
+    assert told.brought.get("left-out") == left_out
+    assert belongings_of(ann) == before
+
+
+# --- what other programs keep --------------------------------------------------------------------------------------------
+
+
+def takeout(*labels):
+    return mbox(
+        *(
+            b"X-Gmail-Labels: %s\nFrom: a@example.org\nSubject: %d\n\nx\n" % (one.encode(), number)
+            for number, one in enumerate(labels)
+        )
+    )
+
+
+LABELS = (
+    ("Inbox,Important,Unread", Kind.INBOX, True, False),
+    ("Archived,Starred", Kind.ARCHIVE, False, True),
+    ("Sent", Kind.SENT, False, False),
+    ("Spam,Unread,Inbox", Kind.JUNK, True, False),
+    ("Trash,Sent", Kind.TRASH, False, False),
+    ("My own label", Kind.ARCHIVE, False, False),
+    ("=?UTF-8?Q?Bo=C3=AEte_de_r=C3=A9ception,Non_lus?=", Kind.INBOX, True, False),
+    ("Posteingang,\n Ungelesen", Kind.INBOX, True, False),
+)
+
+
+@pytest.mark.parametrize("is_zipped", [False, True])
+def test_labels_of_gmail_become_folders_and_flags(bring, ann, superuser, is_zipped):
+    content = takeout(*(one[0] for one in LABELS))
+    if is_zipped:
+        content = zipped(**{"Takeout/archive_browser.html": b"<html>", "Takeout/Mail/All mail Including Spam and Trash.mbox": content})  # fmt: skip
+    told = bring(ann, content, Kind.INBOX)
+    assert (told.state, told.taken, told.no_mail) == ("done", len(LABELS), int(is_zipped))
+    found = superuser.execute(text("SELECT folder_id, unread, starred FROM message")).all()
+    assert sorted(map(tuple, found)) == sorted((int(one[1]), *one[2:]) for one in LABELS)
+
+
+def test_folders_in_a_zip_become_ours(bring, ann, superuser):
+    mail = b"From: a@example.org\r\n\r\nx%d\r\n"
+    told = bring(ann, zipped(**{
+        "Maildir/cur/1:2,S": mail % 1, "Maildir/.Sent/cur/2:2,S": mail % 2, "Maildir/.INBOX.Trash/new/3": mail % 3,
+        "old/Spam/4.eml": mail % 4, "thunderbird/Sent.mbox": mbox(mail % 5, mail % 6), "a/Family/7.eml": mail % 7,
+    }), Kind.ARCHIVE)  # fmt: skip
+    assert (told.state, told.taken) == ("done", 7)
+    counts = dict(superuser.execute(text("SELECT folder_id, count(*) FROM message GROUP BY 1")).all())
+    assert counts == {Kind.ARCHIVE: 2, Kind.SENT: 3, Kind.TRASH: 1, Kind.JUNK: 1}
+
+
+def test_an_mbox_in_a_zip_goes_on_where_a_step_ended(bring, ann, superuser, monkeypatch):
+    monkeypatch.setattr(taking, "STEP_MESSAGES", 2)
+    letters = [b"From: a@example.org\n\n%d\n" % number for number in range(7)]
+    content = zipped(**{"a.eml": letters[0], "b.mbox": mbox(*letters[1:6]), "c.eml": letters[6], "d/": b""})
+    told = bring(ann, content)
+    assert (told.state, told.taken, told.known) == ("done", 7, 0)
+    assert told.position == told.places
+
+
+def test_an_mbox_in_a_zip_that_is_damaged_ends_there_and_the_others_are_read(bring, ann):
+    letters = [
+        b"From: a@example.org\n\n%d" % number + bytes(range(65, 91)) * 4000 + b"\n" for number in range(4)
+    ]
+    kept = io.BytesIO()
+    with zipfile.ZipFile(kept, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("b.mbox", mbox(*letters[:3]))
+        archive.writestr("c.eml", letters[3])
+    content = bytearray(kept.getvalue())
+    content[300_000] ^= 255
+    told = bring(ann, bytes(content))
+    assert told.state == "done"
+    assert told.no_mail == 1
+    assert 2 <= told.taken <= 4
+
+
+def test_drafts_that_came_with_an_import_go_with_it(furnish, exported, bring, ann, ben, opened, superuser):
+    furnish(ann)
+    told = bring(ben, exported(ann)["drafts.zip"])
+    count = text("SELECT count(*) FROM draft WHERE mailbox_id = :m")
+    assert superuser.execute(count, {"m": ben.mailbox_id}).scalar() == 2
+    opened(ben, lambda keys: asking.undo(keys.mailbox_id, ben.account_id, told.import_id))
+    assert superuser.execute(count, {"m": ben.mailbox_id}).scalar() == 0
+
+
+def test_what_waits_to_be_read_has_a_bound(opened, ann, monkeypatch):
+    monkeypatch.setattr(asking, "MOST_OPEN_BYTES", 100)
+    opened(ann, lambda keys: asking.begin(keys, ann.account_id, "a.mbox", 60))
+    with pytest.raises(Refused, match="many"):
+        opened(ann, lambda keys: asking.begin(keys, ann.account_id, "b.mbox", 41))
+    opened(ann, lambda keys: asking.begin(keys, ann.account_id, "c.mbox", 40))
+
+
+@pytest.mark.parametrize(
+    ("path", "folder"),
+    [
+        ("Takeout/Mail/All mail Including Spam and Trash.mbox", ""),
+        ("Mail/Sent.mbox", "sent"),
+        ("Maildir/.INBOX.Junk E-mail/cur/", "junk"),
+        ("Maildir/cur/", ""),
+        ("Papierkorb\\alt", "trash"),
+        ("a/Archives/2024", "archive"),
+        ("Inbox/Trash", "trash"),
+        ("../../etc/inbox", "inbox"),
+        ("", ""),
+    ],
+)
+def test_a_path_says_a_folder_by_its_nearest_name(path, folder):
+    assert labels.of_path(path) == folder
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"Subject: x\nX-Gmail-Labels:",
+        b"X-Gmail-Labels: =?utf-8?Q?=ff?= =?nope?Q?x?=, \x00\xff",
+        b"X-Gmail-Labels: " + b"a," * 4000,
+        b"X-Gmail-Labels: " + b"\n " * 9000,
+    ],
+)
+def test_labels_that_nobody_wrote_say_archive_and_harm_nothing(head):
+    found = labels.read(head)
+    assert found == labels.Labels("archive", True, False)
+    assert labels.read(b"Subject: X-Gmail-Labels: Inbox") is None

@@ -163,3 +163,44 @@ def test_P24_who_is_erased_is_let_in_no_more_and_becomes_nobody_new(erased, ann,
     erased(ann)
     assert client.get("/", follow_redirects=False).status_code != 200
     assert superuser.execute(text("SELECT count(*) FROM account")).scalar() == 1
+
+
+EVERYWHERE = ("/", "/mail/archive", "/settings", "/contacts", "/my-data", "/compose")
+
+
+@pytest.mark.parametrize("path", EVERYWHERE)
+def test_P24_an_account_that_ends_sees_so_on_every_page_and_keeps_itself_by_a_button(
+    browser_of, web_app, csrf, ann, ben, superuser, path
+):
+    client = browser_of(ann)
+    before = client.get(path).text
+    assert 'id="leaving"' not in before
+    with web_app.app_context(), transaction():
+        asking.ask(ann.account_id)
+    page = client.get(path).text
+    banner = page.split('id="leaving"')[1].split("</div>")[0]
+    assert "Your account will be deleted on" in banner
+    assert "leaving.css" in banner
+    assert "leaving.css" not in before
+    assert f"{PATH}/undo" in banner
+    assert 'id="leaving"' not in browser_of(ben).get(path).text
+    assert client.post(f"{PATH}/undo", data={"csrf_token": csrf(client)}).status_code == 303
+    assert states(superuser) == [("account", "undone")]
+    assert 'id="leaving"' not in client.get(path).text
+    assert client.post(f"{PATH}/undo", data={"csrf_token": csrf(client)}).status_code == 404
+
+
+def test_P24_a_mailbox_that_ends_is_no_account_that_does(browser_of, web_app, ann):
+    with web_app.app_context(), transaction():
+        asking.ask(ann.account_id, ann.mailbox_id)
+    assert 'id="leaving"' not in browser_of(ann).get("/").text
+
+
+def test_the_banner_costs_nobody_else_a_byte(web_app):
+    source = web_app.jinja_env.loader.get_source(web_app.jinja_env, "base.html")[0]
+    _head, _, rest = source.partition("</header>\n")
+    assert rest.startswith("{%- if viewer and viewer.leaving|default(none) %}")
+    line, _, after = rest.partition("\n")
+    template = web_app.jinja_env.from_string("</header>\n" + line + "\n\n<nav>")
+    assert template.render(viewer=None) == "</header>\n<nav>"
+    assert after.startswith("\n")

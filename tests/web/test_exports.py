@@ -190,3 +190,70 @@ def test_nothing_is_asked_for_without_a_token_or_a_choice(path, browser_of, csrf
     client = browser_of(ann)
     assert client.post(path, data={"folder": "inbox", "form": "mbox"}).status_code == 403
     assert client.post(path, data={"csrf_token": csrf(client), "form": "mbox"}).status_code in (409, 422)
+
+
+def test_P23_all_files_of_an_export_come_in_by_one_plain_form_and_it_is_said_what_was_taken(
+    made, browser_of, csrf, ann, ben, jobs, opened
+):
+    _client, export, _path, _content = made
+
+    def read(keys):
+        of = asking.opened(keys, ann.account_id, export)
+        found = parts.listed(keys.mailbox_id, export)
+        return [(one.name, b"".join(parts.pieces(of, one.number))) for one in found]
+
+    files = opened(ann, read)
+    assert len(files) > 5
+    client = browser_of(ben)
+    assert all(content for _name, content in files), "what is empty is left out"
+    given = [(io.BytesIO(content), name) for name, content in [*files, ("empty.vcf", b"")]]
+    page = client.post("/my-data/imports", data={"csrf_token": csrf(client), "file": given}, follow_redirects=True)  # fmt: skip
+    assert "is being read" in page.text
+    jobs.drain_imports()
+    page = client.get("/my-data/imports").text
+    assert "1 message was taken in." in page
+    assert "Taken: 1 name to send under, settings." in page
+    assert "There is nothing to take of this file" in page
+    assert "stopped" not in page
+    assert "0 messages were taken in." not in page, "of a file without mail nothing is said about mail"
+    assert page.index("<form method") < page.index('id="imports"'), "the form is not below twenty files"
+    cleared = client.post("/my-data/imports/clear", data={"csrf_token": csrf(client)}, follow_redirects=True)
+    assert "records.json" not in cleared.text
+    assert "over the wire" in client.get("/mail/inbox").text
+
+
+def test_an_empty_file_alone_is_said_to_be_empty(browser_of, csrf, ann):
+    client = browser_of(ann)
+    data = {"csrf_token": csrf(client), "file": (io.BytesIO(b""), "empty.mbox")}
+    answer = client.post("/my-data/imports", data=data)
+    assert answer.status_code == 409
+    assert "The file is empty." in answer.text
+
+
+def test_what_broke_off_goes_on_when_the_file_is_chosen_again(made, browser_of, csrf, ben, jobs):
+    _client, _export, _path, content = made
+    client = browser_of(ben)
+    token = csrf(client)
+
+    def send(**fields):
+        return client.post("/my-data/imports/pieces", data={"csrf_token": token} | fields).json
+
+    said = {"total": str(len(content)), "name": "in.mbox", "folder": "inbox"}
+    begun = send(**said)
+    send(**{"import": begun["import"], "offset": "0", "piece": (io.BytesIO(content[:70]), "piece")})
+    again = send(**said)
+    assert (again["import"], again["offset"]) == (begun["import"], 70)
+    assert send(**said | {"name": "other.mbox"})["import"] != begun["import"]
+    rest = {"import": begun["import"], "offset": "70"}
+    assert send(**rest, piece=(io.BytesIO(content[70:]), "piece"))["done"]
+    lost = send(**rest, piece=(io.BytesIO(content[70:]), "piece"))
+    assert lost["done"], "the answer to the last piece was lost"
+    jobs.drain_imports()
+    assert "1 message was taken in." in client.get("/my-data/imports").text
+
+
+def test_the_form_tells_its_script_where_and_what(browser_of, ann):
+    page = browser_of(ann).get("/my-data/imports").text
+    assert 'data-pieces="/my-data/imports/pieces"' in page
+    assert "imports.js" in page
+    assert "multiple" in page

@@ -106,6 +106,7 @@ def test_P23_what_is_overdue_is_loud(make, age, ann, ada, browser_of):
     age(make(ann), 40)
     client = browser_of(ada)
     assert "1 past their time" in client.get("/admin").text
+    assert "1 past their time" in client.get("/staff").text
     assert "past its time" in client.get(QUEUE).text
 
 

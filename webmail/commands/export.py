@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from webmail import config
 from webmail.commands.database import database
 from webmail.commands.mailboxes import opened, owner_of
 from webmail.commands.reasons import Operator, with_reason
@@ -22,10 +23,12 @@ def export(mailbox: str, folder: Path, form: str, mail_only: bool, operator: Ope
     """
     from webmail.db import transaction
     from webmail.errors import Refused
+    from webmail.keys import MasterKeys
     from webmail.privacy.export import asking, making, parts
 
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with database():
+    with database() as app:
+        app.extensions["master_keys"] = MasterKeys.from_settings(config.read())
         mailbox_id, account_id = owner_of(mailbox)
         wish = asking.Wish(form=form, with_records=not mail_only)
         try:

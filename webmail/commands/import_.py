@@ -17,12 +17,16 @@ from webmail.commands.reasons import Operator, with_reason
 @click.option("--into", type=click.Choice(["inbox", "archive", "sent"]), default="archive", show_default=True)
 @with_reason
 def import_(mailbox: str, files: tuple[Path, ...], into: str, operator: Operator) -> None:
-    """Bring FILES (mbox, zip of messages or of a maildir, .eml) into MAILBOX (its address).
+    """Bring FILES into MAILBOX (its address): mbox, zip of messages or of a maildir, .eml, .vcf, all files of our own export.
 
-    What our own export wrote comes back as it was; other mail goes --into a folder. What is there already is not taken twice.
+    What our own export wrote comes back as it was; other mail goes by its labels and folders, or --into a folder. What is there
+    already is not taken twice.
     Reads DATABASE_URL (the role mtumail_owner or mtumail_worker) and the master key. Exit code 1 if a file was not read to its end.
     """
+    from webmail.provision import import_models
+
     with database():
+        import_models()  # whatever comes back may refer to a table of any of them
         mailbox_id, account_id = owner_of(mailbox)
         problems = [_one(path, mailbox_id, account_id, into, operator) for path in files]
     if any(problems):
@@ -59,4 +63,8 @@ def _one(path: Path, mailbox_id: int, account_id: int, into: str, operator: Oper
         f"{path.name}: {told.taken} taken, {told.known} there already, {told.unreadable} unreadable,"
         f" {told.too_large} too large, {told.no_mail} no mail{f': {told.problem}' if told.problem else ''}"
     )
+    if told.brought:
+        click.echo(
+            f"{path.name}: " + ", ".join(f"{count} {what}" for what, count in sorted(told.brought.items()))
+        )
     return told.problem

@@ -32,8 +32,17 @@ TEMPLATES: Mapping[str, Any] = {
         "We cannot tell that you are the person whom this is about, so we gave nothing out. To show it, "
     ),
     "law": _l("The law tells us to keep this: "),
+    "upheld": _l("You are right. We have stopped it for you: "),
+    "overruled": _l("We go on, for these compelling grounds, which outweigh yours: "),
+    "looked": _l("We looked at it. It ends a week after we say so: "),
+    "unrestricted": _l("There are no grounds to restrict it, so it ends in seven days: "),
 }
 """How answers begin; the admin writes the rest."""
+BEGINNINGS: Mapping[str, tuple[str, str]] = {
+    "restrict": ("looked", "unrestricted"),
+    "object": ("upheld", "overruled"),
+}
+"""Of requests that have templates of their own: that of a yes and that of a no."""
 COMPLAINT = _l(
     "You may complain to a supervisory authority, in particular where you live, and you may go to court (GDPR Art. 77 and 79)."
 )

@@ -55,10 +55,10 @@ _SELECT = """
            state = 'waiting' AND erasure_is_held(account_id, mailboxes) FROM erasure"""
 
 
-def ask(account_id: int, mailbox_id: int | None = None) -> int:
+def ask(account_id: int, mailbox_id: int | None = None, *, actor: str = "") -> int:
     """Have a mailbox erased, or without one the whole account, when the time to undo is over; the erasure's id.
 
-    Prove first who asks (`identity.stepup`). Raises ErasureRefused.
+    Prove first who asks (`identity.stepup`); `actor`: who does it for them. Raises ErasureRefused.
     """
     check(account_id, mailbox_id)
     erasure_id = new_id()
@@ -75,7 +75,9 @@ def ask(account_id: int, mailbox_id: int | None = None) -> int:
             db.session.execute(_ASK, values)
     except IntegrityError:
         raise ErasureRefused("asked") from None
-    audit.record("erasure.asked", f"account:{account_id}", about=account_id, erasure=erasure_id, kind=kind)
+    audit.record(
+        "erasure.asked", actor or f"account:{account_id}", about=account_id, erasure=erasure_id, kind=kind
+    )
     return erasure_id
 
 
@@ -122,17 +124,18 @@ def _refuse_mailbox(account_id: int, mailbox_id: int) -> None:
         raise ErasureRefused("other-owners")
 
 
-def undo(account_id: int, erasure_id: int) -> None:
-    """Take a deletion back that has not begun. Raises NotFound for any other."""
+def undo(account_id: int, erasure_id: int | None = None, *, actor: str = "") -> None:
+    """Take a deletion back that has not begun; without an id, that of the whole account. Raises NotFound for any other."""
     done = rows(_UNDO, {"account": account_id, "erasure": erasure_id})
     if not done:
         raise NotFound("erasure")
-    audit.record("erasure.undone", f"account:{account_id}", about=account_id, erasure=erasure_id)
+    audit.record("erasure.undone", actor or f"account:{account_id}", about=account_id, erasure=done[0][0])
 
 
 _UNDO = """
     UPDATE erasure SET state = 'undone', undone_at = now()
-     WHERE erasure_id = %(erasure)s AND account_id = %(account)s AND state = 'waiting' RETURNING erasure_id"""
+     WHERE account_id = %(account)s AND state = 'waiting'
+       AND CASE WHEN %(erasure)s::bigint IS NULL THEN kind = 'account' ELSE erasure_id = %(erasure)s END RETURNING erasure_id"""
 
 
 def mine(account_id: int) -> list[Erasure]:
@@ -141,6 +144,12 @@ def mine(account_id: int) -> list[Erasure]:
         f"{_SELECT} WHERE account_id = %(account)s ORDER BY asked_at DESC LIMIT 20", {"account": account_id}
     )
     return [Erasure(*row) for row in found]
+
+
+def under_way(limit: int = 500) -> list[Erasure]:
+    """What waits, or is being erased, by its time."""
+    where = "WHERE state NOT IN ('undone', 'done') ORDER BY due_at LIMIT %(limit)s"
+    return [Erasure(*row) for row in rows(f"{_SELECT} {where}", {"limit": limit})]
 
 
 # --- the link ------------------------------------------------------------------------------------------------------------

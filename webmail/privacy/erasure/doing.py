@@ -107,7 +107,7 @@ def _remember(master: MasterKeys, account_id: int, gone: Sequence[tuple[int, str
 # What an appeal or a colleague undid is not held against anybody.
 _STRIKES = """
     SELECT kind, rule, in_force_at::date FROM staff_action
-     WHERE account_id = %(account)s AND (state = 'in_force' OR (state = 'lifted' AND lifted_why = 'time'))
+     WHERE account_id = %(account)s AND kind <> 'hold' AND (state = 'in_force' OR (state = 'lifted' AND lifted_why = 'time'))
      ORDER BY in_force_at LIMIT 50"""
 
 
@@ -138,6 +138,11 @@ def _finish(step: Step) -> None:
 _FINISH = """
     UPDATE erasure SET state = 'telling', event = %(event)s, finished_at = clock_timestamp()
      WHERE erasure_id = %(erasure)s RETURNING erasure_id"""
+
+
+def sweep_keys() -> bool:
+    """Have no key that was destroyed lie in the files of the database; whether there was anything to do, and time for it."""
+    return bool(rows("SELECT mailbox_keys_sweep()", {})[0][0])
 
 
 def told(step: Step, *, arrived: bool) -> None:

@@ -1,15 +1,18 @@
 """The end of an export: records, contacts, rules, and the list of every message with its checksum."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 from webmail.db import show_id
+from webmail.governance.quarantine import reading
+from webmail.governance.quarantine.reading import Held
 from webmail.keys import MailboxKeys
-from webmail.mail import bundle, contacts, correspondents
-from webmail.privacy.export import records, zipped
+from webmail.mail import bundle, contacts, correspondents, identities
+from webmail.privacy.export import draft_file, records, zipped
 from webmail.privacy.export.parts import Box, Writer, entries, listed
 from webmail.sending import drafts
 
@@ -21,6 +24,9 @@ def write(
 ) -> None:
     """Add the last parts of an export, each whole."""
     _file(of, "messages.jsonl", _messages(of))
+    held = reading.held_here(keys, account_id)
+    if held:
+        _file(of, "held.jsonl", _held(held))
     if with_records:
         _file(of, "records.json", records.encoded(records.gather(keys, account_id, made_at)))
         _file(of, "schema.json", [SCHEMA.read_bytes()])
@@ -32,8 +38,12 @@ def write(
 
 
 def _file(of: Box, name: str, content: Iterable[bytes]) -> None:
+    """Add a part, unless there is nothing in it."""
+    pieces = filter(None, content)
+    if (first := next(pieces, None)) is None:
+        return
     writer = Writer.begin(of, name)
-    for piece in content:
+    for piece in chain([first], pieces):
         writer.write(piece)
     writer.finish()
 
@@ -46,6 +56,25 @@ def _messages(of: Box) -> Iterator[bytes]:
         for ident, line, facts in entries(of, part.number):
             told = {"id": ident, "file": part.name, "entry": facts[0] if facts else None} | _pairs(line)
             yield json.dumps(told, ensure_ascii=False).encode() + b"\n"
+
+
+def _held(found: Sequence[Held]) -> Iterator[bytes]:
+    """One line of JSON for each message that the staff holds now: it is not lost, and comes with an export after that."""
+    for one in found:
+        told = {
+            "id": show_id(one.message_id),
+            "folder": one.folder.slug,
+            "received_at": one.received_at.isoformat(),
+            "size_bytes": one.size_bytes,
+            "sender": one.sender[1],
+            "subject": one.subject,
+            "held_by_the_staff": {
+                "reason": one.rule,
+                "since": one.since.isoformat(),
+                "until": one.until.isoformat(),
+            },
+        }
+        yield json.dumps(told, ensure_ascii=False).encode() + b"\n"
 
 
 def _pairs(line: str) -> dict[str, Any]:
@@ -62,19 +91,24 @@ def _pairs(line: str) -> dict[str, Any]:
 
 
 def _drafts(keys: MailboxKeys, of: Box) -> None:
-    """Files of drafts, in a folder each."""
+    """Drafts whole, in a folder each: what was typed (`draft.json`), and the files."""
     writer = Writer.begin(of, "drafts.zip")
     members = []
+    people = {one.id: one for one in identities.of(keys)}
+
+    def put(name: str, at: datetime, content: bytes) -> None:
+        told, data = zipped.member(name, at, content, writer.size, "")
+        members.append(told)
+        writer.write(data)
+
     for draft_id in records.draft_ids(keys.mailbox_id):
         draft = drafts.load(keys, draft_id)
-        names = bundle.names([one.name for one in draft.attachments])
+        folder, at = show_id(draft_id), draft.saved_at
+        names = bundle.names(["draft.json", *(one.name for one in draft.attachments)])[1:]
+        told = draft_file.tell(draft, people, names)
+        put(f"{folder}/draft.json", at, json.dumps(told, ensure_ascii=False, indent=1).encode())
         for one, name in zip(draft.attachments, names, strict=True):
-            content = drafts.file(keys, draft_id, one.number).content
-            told, data = zipped.member(
-                f"{show_id(draft_id)}/{name}", draft.saved_at, content, writer.size, ""
-            )
-            members.append(told)
-            writer.write(data)
+            put(f"{folder}/{name}", at, drafts.file(keys, draft_id, one.number).content)
     for piece in zipped.directory(members, writer.size):
         writer.write(piece)
     writer.finish()
@@ -106,6 +140,7 @@ def _readme(of: Box, form: str) -> str:
         else "What X-Mtumail says elsewhere is the comment of each file in a zip:",
         "Status, X-Status and X-Keywords." if form == "mbox" else "folder, time, flags, and checksum.",
         "messages.jsonl lists every message with the SHA-256 of its exact bytes.",
+        "held.jsonl, where there is one, lists messages that the staff holds now, and why: export again when that has ended.",
         "records.json is everything else; schema.json describes it (JSON Schema 2020-12).",
         "",
         "SHA-256 of the files:",

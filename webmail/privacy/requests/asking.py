@@ -114,16 +114,31 @@ _MANY = "SELECT count(*) FROM privacy_request WHERE account_id = %(account)s AND
 
 
 def enter(
-    master: MasterKeys, kind: str, source: str, words: str, *, by: int, account_id: int | None = None
+    master: MasterKeys,
+    kind: str,
+    source: str,
+    words: str,
+    *,
+    by: int,
+    account_id: int | None = None,
+    actor: str = "",
 ) -> int:
-    """Write down what came another way; who asks is to be checked. In a transaction of the staff. Raises RequestRefused."""
+    """Write down what came another way; who asks is to be checked. In a transaction of the staff. Raises RequestRefused.
+
+    Here and below `by` is the admin whose decision it is, and `actor` who types it, if that is somebody else.
+    """
     if source not in SOURCES:
         raise RequestRefused("kind")
     if account_id == by:
         raise RequestRefused("own")
     request_id = _put(master, kind, words, account=account_id, source=source, identity="unchecked", by=by)
     audit.record(
-        "request.entered", f"account:{by}", about=account_id, request=request_id, kind=kind, source=source
+        "request.entered",
+        actor or f"account:{by}",
+        about=account_id,
+        request=request_id,
+        kind=kind,
+        source=source,
     )
     return request_id
 
@@ -173,10 +188,10 @@ def _sealed(master: MasterKeys, words: str, request_id: int, field: str) -> byte
 # --- by the admin --------------------------------------------------------------------------------------------------------
 
 
-def identify(request_id: int, *, by: int, account_id: int | None = None) -> None:
+def identify(request_id: int, *, by: int, account_id: int | None = None, actor: str = "") -> None:
     """Who asks is who they say, as far as can be asked for; `account_id` is whom it is about, if they have an account here."""
     _one_row(_IDENTIFY, {"request": request_id, "account": account_id})
-    audit.record("request.identified", f"account:{by}", about=account_id, request=request_id)
+    audit.record("request.identified", actor or f"account:{by}", about=account_id, request=request_id)
 
 
 _IDENTIFY = text("""
@@ -184,11 +199,11 @@ _IDENTIFY = text("""
      WHERE request_id = :request AND state = 'open' AND identity = 'unchecked' RETURNING account_id""")
 
 
-def extend(master: MasterKeys, request_id: int, reasons: str, *, by: int) -> None:
+def extend(master: MasterKeys, request_id: int, reasons: str, *, by: int, actor: str = "") -> None:
     """Two months more, once, with reasons told within the first (Art. 12(3)). Raises RequestRefused."""
     values = {"request": request_id, "words": _sealed(master, reasons, request_id, "extension")}
     account_id = _one_row(_EXTEND, values)
-    audit.record("request.extended", f"account:{by}", about=account_id, request=request_id)
+    audit.record("request.extended", actor or f"account:{by}", about=account_id, request=request_id)
     _tell(account_id, "request-extended")
 
 
@@ -197,12 +212,16 @@ _EXTEND = text("""
      WHERE request_id = :request AND state = 'open' AND extended_at IS NULL RETURNING account_id""")
 
 
-def answer(master: MasterKeys, request_id: int, words: str, *, refused: bool, by: int) -> None:
+def answer(
+    master: MasterKeys, request_id: int, words: str, *, refused: bool, by: int, actor: str = ""
+) -> None:
     """Answer, once: it was done, or it is refused, with reasons and the way to complain. Raises RequestRefused."""
     state = "refused" if refused else "done"
     sealed = _sealed(master, words, request_id, "answer")
     account_id = _one_row(_ANSWER, {"request": request_id, "words": sealed, "state": state, "by": by})
-    audit.record("request.answered", f"account:{by}", about=account_id, request=request_id, state=state)
+    audit.record(
+        "request.answered", actor or f"account:{by}", about=account_id, request=request_id, state=state
+    )
     _tell(account_id, "request-answered")
 
 

@@ -1,6 +1,7 @@
 """Imports as their owner handles them: a file comes in pieces, waits to be read, and what came of it can be taken back."""
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
 CHUNK: Final = 1 << 20
 MOST_BYTES: Final = 2 << 30
-MOST_OPEN: Final = 3
-"""Imports of a mailbox that are not done."""
+MOST_OPEN, MOST_OPEN_BYTES = 40, 3 * MOST_BYTES
+"""Imports of a mailbox that are not done, and what they have together: an export of ours has many small files."""
 UNDO_HOURS: Final = 24
 
 
@@ -40,6 +41,8 @@ class Import:
     too_large: int
     no_mail: int
     problem: str
+    brought: Mapping[str, int]
+    """Of what is no message: how much was taken, known or left out, by code."""
     made_at: datetime
     may_undo: bool
 
@@ -56,7 +59,8 @@ def begin(
     if total <= 0 or total > MOST_BYTES:
         raise Refused("empty" if total <= 0 else "too-large")
     values: dict[str, Any] = {"mailbox": keys.mailbox_id}
-    if rows(_OPEN, values)[0][0] >= MOST_OPEN:
+    [[count, size]] = rows(_OPEN, values)
+    if count >= MOST_OPEN or size + total > MOST_OPEN_BYTES:
         raise Refused("many")
     number = new_id()
     values |= {
@@ -73,7 +77,9 @@ def begin(
     return number
 
 
-_OPEN = "SELECT count(*) FROM mail_import WHERE mailbox_id = %(mailbox)s AND state IN ('uploading', 'waiting', 'taking')"
+_OPEN = """
+    SELECT count(*), coalesce(sum(total_bytes), 0) FROM mail_import
+     WHERE mailbox_id = %(mailbox)s AND state IN ('uploading', 'waiting', 'taking')"""
 _BEGIN = """
     INSERT INTO mail_import (mailbox_id, import_id, account_id, folder_id, total_bytes, content_key, name)
     VALUES (%(mailbox)s, %(import)s, %(account)s, %(folder)s, %(total)s, %(key)s, %(name)s) RETURNING import_id"""
@@ -143,7 +149,7 @@ def listed(keys: MailboxKeys, account_id: int) -> list[Import]:
 
 _LIST = """
     SELECT i.import_id, i.name, i.state, i.folder_id, i.total_bytes, i.received_bytes, i.position, i.places, i.taken, i.known,
-           i.unreadable, i.too_large, i.no_mail, i.problem, i.made_at,
+           i.unreadable, i.too_large, i.no_mail, i.problem, i.brought, i.made_at,
            i.finished_at > now() - make_interval(hours => %(hours)s) AND EXISTS (
                SELECT 1 FROM mail_import_message t WHERE (t.mailbox_id, t.import_id) = (i.mailbox_id, i.import_id))
       FROM mail_import i WHERE i.mailbox_id = %(mailbox)s AND i.account_id = %(account)s ORDER BY i.made_at DESC LIMIT 50"""
@@ -157,6 +163,16 @@ def drop(mailbox_id: int, account_id: int, number: int) -> None:
         f"DELETE FROM mail_import WHERE {_WHERE} AND account_id = %(account)s RETURNING import_id", values
     ):
         raise NotFound("import")
+
+
+def clear(mailbox_id: int, account_id: int) -> None:
+    """Forget every import of an account's that was read, or given up; what came of them stays."""
+    rows(_CLEAR, {"mailbox": mailbox_id, "account": account_id})
+
+
+_CLEAR = """
+    DELETE FROM mail_import WHERE mailbox_id = %(mailbox)s AND account_id = %(account)s AND state IN ('done', 'failed')
+ RETURNING import_id"""
 
 
 def undo(mailbox_id: int, account_id: int, number: int, most: int = 500) -> bool:

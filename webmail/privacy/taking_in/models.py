@@ -1,6 +1,7 @@
 """A file of mail that is brought in: its pieces until it is read, how far that has come, and which messages came of it."""
 
-from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, Integer, LargeBinary, SmallInteger, Text
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, Integer, LargeBinary, SmallInteger, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webmail.db import Base, BigId, Stamp, StampNow
@@ -34,6 +35,8 @@ class MailImport(Base):
     too_large: Mapped[BigId] = mapped_column(server_default="0")
     no_mail: Mapped[BigId] = mapped_column(server_default="0")
     problem: Mapped[str] = mapped_column(Text, server_default="")
+    brought: Mapped[dict[str, int]] = mapped_column(JSONB, server_default=text("'{}'"))
+    """Of what is no message: how much was taken, known already or left out, by a code."""
     made_at: Mapped[StampNow]
     finished_at: Mapped[Stamp | None]
 

@@ -13,7 +13,10 @@ from webmail.identity.viewer import Viewer
 from webmail.mail.addresses import AddressError, base_local, parse_spec
 from webmail.privacy.requests import asking
 from webmail.privacy.requests.asking import RequestRefused
+from webmail.privacy.restricting import standing, stopping
+from webmail.privacy.restricting.stopping import StopRefused
 from webmail.web import request_words as words
+from webmail.web import stop_words
 from webmail.web.access import requires
 from webmail.web.staff import Panel, Waiting, panel, staff_page, staff_transaction
 from webmail.web.viewing import leave, more_words
@@ -25,6 +28,7 @@ blueprint = Blueprint("admin_requests", __name__)
 more_words(
     request_entered=_l("Written down. Its clock runs from now."),
     request_changed=_l("Done, and written into the log."),
+    stop_announced=_l("The person is told now. The restriction ends in seven days."),
 )
 
 
@@ -37,6 +41,17 @@ def waiting(_viewer: Viewer) -> Panel | None:
     where = url_for("admin_requests.index")
     lines = [Waiting(_("%(num)s past their time", num=late), where, late=True)] if late else []
     return Panel(_("Requests about privacy"), where, int(count), lines)
+
+
+@panel("admin")
+def late(_viewer: Viewer) -> Panel | None:
+    """What is past its time, where admins look first, too."""
+    [[_count, late]] = rows(_WAITING, {})
+    if not late:
+        return None
+    where = url_for("admin_requests.index")
+    said = Waiting(_("%(num)s past their time", num=late), where, late=True)
+    return Panel(_("Requests about privacy"), where, int(late), [said])
 
 
 _WAITING = "SELECT count(*), count(*) FILTER (WHERE due_at < now()) FROM privacy_request WHERE state = 'open'"
@@ -91,8 +106,23 @@ def act(asked: int) -> BaseResponse:
             do(asked, g.viewer.account_id, request.form.get("words", ""))
     except RequestRefused as refusal:
         return _one(asked, str(words.REFUSED[refusal.reason]))
+    except StopRefused as refusal:
+        return _one(asked, str(stop_words.REFUSED[refusal.reason]))
     leave(word="request_changed")
     return redirect(url_for("admin_requests.one", asked=asked), 303)
+
+
+@blueprint.post("/admin/requests/restrictions/<id:restriction>", endpoint="announce")
+@requires("admin")
+def announce(restriction: int) -> BaseResponse:
+    """Say that a restriction ends in a week."""
+    try:
+        with staff_transaction():
+            stopping.announce_end(restriction, by=g.viewer.account_id)
+    except StopRefused as refusal:
+        return _index(str(stop_words.REFUSED[refusal.reason]))
+    leave(word="stop_announced")
+    return redirect(url_for("admin_requests.index"), 303)
 
 
 def _identify(number: int, by: int, said: str) -> None:
@@ -108,9 +138,17 @@ def _done(number: int, by: int, said: str) -> None:
 
 
 def _refuse(number: int, by: int, said: str) -> None:
-    asking.answer(
-        master(), number, f"{said.strip()}\n\n{words.COMPLAINT}" if said.strip() else "", refused=True, by=by
-    )
+    words_of_it = f"{said.strip()}\n\n{words.COMPLAINT}" if said.strip() else ""
+    asking.answer(master(), number, words_of_it, refused=True, by=by)
+    stopping.refused(number, by=by)
+
+
+def _restrict(number: int, by: int, why: str) -> None:
+    stopping.restrict_for(number, why, stopping.SCOPES, by=by)
+
+
+def _object(number: int, by: int, purpose: str) -> None:
+    stopping.object_for(number, purpose, by=by)
 
 
 ACTS: Mapping[str, Callable[[int, int, str], None]] = {
@@ -118,6 +156,8 @@ ACTS: Mapping[str, Callable[[int, int, str], None]] = {
     "extend": _extend,
     "done": _done,
     "refuse": _refuse,
+    "restrict": _restrict,
+    "object": _object,
 }
 
 
@@ -138,16 +178,34 @@ def _person(asked: str) -> int | None:
 def _index(problem: str = "", typed: Mapping[str, str] | None = None) -> BaseResponse:
     with staff_transaction():
         lines, past = asking.queue(master()), asking.answered(master())
+        restrictions, objections = standing.standing()
     return staff_page(
         "privacy/requests_queue.html", title=_("Requests about privacy"), status=422 if problem else 200, lines=lines, past=past,
         words=words, typed=typed or dict.fromkeys(("kind", "source", "address", "words"), ""), problem=problem, limits=asking,
+        restrictions=restrictions, objections=objections, stop_words=stop_words,
     )  # fmt: skip
 
 
 def _one(number: int, problem: str = "") -> BaseResponse:
     with staff_transaction():
         found = asking.one(master(), number)
+        stands = _stands(found)
     context: dict[str, Any] = {"one": found, "words": words, "problem": problem, "limits": asking}
+    context |= {"stands": stands, "stop_words": stop_words}
+    context["purposes"] = {code: name for code, (name, _about) in stop_words.PURPOSES.items()}
     return staff_page(
         "privacy/request.html", title=str(words.KINDS[found.kind]), status=409 if problem else 200, **context
     )
+
+
+def _stands(one: asking.Request) -> str:
+    """What is in force because of a request, in words; "" where nothing is."""
+    if one.account_id is None:
+        return ""
+    held = standing.restriction(one.account_id)
+    if held is not None and held.request_id == one.request_id:
+        return str(_("In force: the person’s data is only kept."))
+    for against in standing.objections(one.account_id):
+        if against.request_id == one.request_id and against.state in stop_words.STATES:
+            return f"{stop_words.PURPOSES[against.purpose][0]}: {stop_words.STATES[against.state]}"
+    return ""

@@ -82,9 +82,10 @@ def ask() -> BaseResponse:
 @blueprint.post("/my-data/delete/undo", endpoint="undo")
 @requires("account")
 def undo() -> BaseResponse:
-    """Take it back: no proof is asked for, for nothing is lost by it."""
+    """Take it back, that of the account where none is named: no proof is asked for, for nothing is lost by it."""
+    shown = request.form.get("erasure", "")
     with transaction():
-        asking.undo(g.viewer.account_id, read_id(request.form.get("erasure", "")))
+        asking.undo(g.viewer.account_id, read_id(shown) if shown else None)
     leave(word="erasure_undone", anywhere=True)
     return redirect(url_for("leaving_us.index"), 303)
 

@@ -9,10 +9,13 @@ from werkzeug.wrappers import Response as BaseResponse
 from webmail.db import transaction
 from webmail.mail import folders
 from webmail.privacy import register
+from webmail.privacy.restricting import standing
+from webmail.settings import kept, kinds
 from webmail.web import register_words as words
+from webmail.web import stop_words
 from webmail.web.access import requires
 from webmail.web.htmx import render
-from webmail.web.staff import staff_page
+from webmail.web.staff import staff_page, staff_transaction
 from webmail.web.viewing import left, page
 from webmail.web.words import gettext as _
 
@@ -61,9 +64,21 @@ def my_data() -> BaseResponse:
     with transaction(viewer.mailbox_id):
         held = register.held(viewer.account_id, viewer.mailbox_id)
         counts = folders.counts(viewer.mailbox_id) if viewer.mailbox_id is not None else None
+        restriction = standing.restriction(viewer.account_id)
+        objections = [
+            one for one in standing.objections(viewer.account_id) if one.state in ("weighed", "upheld")
+        ]
     lines = [_line(one.kind, one.count, one.size) for one in held if one.count]
     nothing = [_line(one.kind).name for one in held if not one.count]
-    context: dict[str, Any] = {"lines": lines, "nothing": nothing, "counts": counts, "notice": left()}
+    context: dict[str, Any] = {
+        "lines": lines,
+        "nothing": nothing,
+        "counts": counts,
+        "restriction": restriction,
+        "objections": objections,
+        "stop_words": stop_words,
+        "notice": left(),
+    }
     return render("privacy/my_data.html", None, **page(_("My data"), **context))
 
 
@@ -72,6 +87,9 @@ def my_data() -> BaseResponse:
 def records() -> BaseResponse:
     """The record of processing activities (GDPR Art. 30)."""
     lines = [_line(kind) for kind in register.KINDS]
+    with staff_transaction():
+        others = kinds.entries(kept.text("processors.others"))
     return staff_page(
-        "privacy/records.html", title=_("Record of processing"), lines=lines, impersonal=register.IMPERSONAL
-    )
+        "privacy/records.html", title=_("Record of processing"), lines=lines, impersonal=register.IMPERSONAL,
+        processors=others,
+    )  # fmt: skip

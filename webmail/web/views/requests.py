@@ -25,7 +25,7 @@ more_words(request_made=_l("We have it. You will have an answer within a month, 
 @requires("account")
 def index() -> BaseResponse:
     """What was asked, how far it is, and a form."""
-    return _index()
+    return _index(kind=request.args.get("kind", ""))
 
 
 @blueprint.post("/my-data/requests", endpoint="make")
