@@ -840,7 +840,9 @@ def test_signed_in_over_tls(authority, scheme, mechanism):
         Peer(wrap(context("127.0.0.1"), Server())) as peer,
         Relay(secure(peer, scheme, ca_file), lambda who, line: spoken.append((who, line))) as relay,
     ):
-        assert relay.send(ANN, [BEN], RAW).is_sent
+        sent = relay.send(ANN, [BEN], RAW)
+        assert sent.is_sent
+        assert sent.tls in ("TLSv1.2", "TLSv1.3")
         assert relay.check().code == 250
     assert peer.mails == [RAW]
     assert password_seen(peer)

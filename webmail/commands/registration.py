@@ -48,21 +48,6 @@ def domain() -> None:
     """The hosted domains, and who may take a name in each. Reads DATABASE_URL."""
 
 
-@domain.command("list")
-def domain_list() -> None:
-    """Show each hosted domain and who may take a name in it; a star marks what was set for it alone.
-
-    Reads DATABASE_URL, MTUMAIL_REGISTRATION.
-    """
-    from webmail.db import transaction
-    from webmail.settings import domains, kept
-
-    with database(), transaction():
-        usual = kept.text("registration.mode")
-        for one in domains.hosted():
-            click.echo(f"{one.name} {one.mode(usual)}{' *' if one.registration else ''}")
-
-
 @domain.command("set")
 @click.argument("name")
 @click.option(

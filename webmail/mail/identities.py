@@ -75,8 +75,9 @@ def own(mailbox_id: int) -> Own:
 
 
 _OWN = """
-    SELECT a.local_part, d.name FROM address a JOIN domain d USING (domain_id)
-     WHERE a.mailbox_id = %(mailbox)s ORDER BY a.is_primary DESC, a.local_part, d.name"""
+    SELECT a.local_part, d.name FROM address a
+      JOIN domain d ON d.domain_id = a.domain_id OR (d.alias_of = a.domain_id AND d.verified_at IS NOT NULL)
+     WHERE a.mailbox_id = %(mailbox)s ORDER BY a.is_primary DESC, d.alias_of IS NOT NULL, a.local_part, d.name"""
 
 
 def of(keys: MailboxKeys, name: str = "") -> list[Identity]:

@@ -1,6 +1,7 @@
 """Mailboxes: making one, finding the one behind an address, and by what right it is opened."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 
 from sqlalchemy import select, text
@@ -18,11 +19,12 @@ from webmail.settings import domains
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """A mailbox that takes mail, and the key that mail for it is sealed with."""
+    """A mailbox that takes mail, and the key that mail for it is sealed with. `since`: when it got this address, None for ever."""
 
     mailbox_id: int
     public_key: bytes
     address: str
+    since: datetime | None = None
 
 
 class Refusal(Enum):
@@ -59,9 +61,9 @@ def create(
     hold(account_id)
     if owned(account_id) >= most:
         raise Refused("You have a mailbox already.")
-    domain_id = domains.find(domain)
+    domain_id = domains.giving(domain)
     if domain_id is None:
-        raise Refused(f"{domain} is not hosted here")
+        raise Refused(f"{domain} is not hosted here, or gives no names")
     mailbox_id = _named_mailbox()
     made = keys.new_mailbox_keys(master, mailbox_id)
     mailbox = Mailbox(
@@ -124,7 +126,11 @@ def _named_mailbox() -> int:
 
 
 def resolve(address: Address) -> Recipient | Refusal:
-    """Which mailbox takes mail for `address`. Case and plus tags do not matter; quotas and states do."""
+    """Which mailbox takes mail for `address`, at a domain or an alias of it. Case and plus tags do not matter; quotas and
+    states do.
+
+    A name that nobody has may have a route of its own, or go to a catch-all: see `settings.routes`.
+    """
     query = (
         select(
             Mailbox.mailbox_id,
@@ -133,14 +139,18 @@ def resolve(address: Address) -> Recipient | Refusal:
             Mailbox.may_receive,
             Mailbox.quota_bytes,
             Mailbox.used_bytes,
+            MailAddress.created_at,
         )
         .join(MailAddress, MailAddress.mailbox_id == Mailbox.mailbox_id)
         .where(MailAddress.local_part == base_local(address.local))
     )
-    domain_id = domains.find(address.domain)
+    domain_id = domains.takes_mail(address.domain)
     if domain_id is None:
         return Refusal.NOT_LOCAL
     row = db.session.execute(query.where(MailAddress.domain_id == domain_id)).first()
+    if row is None:
+        asked = {"domain": domain_id, "name": base_local(address.local), "service": list(SERVICE_NAMES)}
+        row = db.session.execute(_ROUTED, asked).first()
     if row is None and base_local(address.local) in SERVICE_NAMES:
         return _of_the_service(address)
     if row is None or row.state == "closed":
@@ -151,11 +161,22 @@ def resolve(address: Address) -> Recipient | Refusal:
         return Refusal.SUSPENDED
     if row.used_bytes >= row.quota_bytes:
         return Refusal.FULL
-    return Recipient(row.mailbox_id, row.public_key, address.email)
+    return Recipient(row.mailbox_id, row.public_key, address.email, row.created_at)
 
 
 SERVICE_NAMES = frozenset({"abuse", "postmaster", "security", "privacy"})
 """Names that every hosted domain answers to (RFC 2142, RFC 5321 section 4.5.1): where nobody holds one, the staff get the mail."""
+
+
+# While a name rests a catch-all would hand over mail that was meant for whoever gave it up: it pauses. Nobody has had such a
+# name: who asks for its owner of some time (RFC 7293) does not mean whoever gets the rest.
+_ROUTED = text("""
+    SELECT m.mailbox_id, m.public_key, m.state, m.may_receive, m.quota_bytes, m.used_bytes, now() AS created_at
+      FROM domain_route r JOIN mailbox m USING (mailbox_id)
+     WHERE r.domain_id = :domain AND m.state = 'active' AND m.may_receive
+       AND (r.name = :name OR (r.name = '*' AND :name <> ALL(CAST(:service AS text[]))
+            AND NOT EXISTS (SELECT FROM resting_name n WHERE n.domain_id = :domain AND n.until > now())))
+     ORDER BY r.name = '*' LIMIT 1""")
 
 
 def _of_the_service(address: Address) -> Recipient | Refusal:
@@ -221,18 +242,21 @@ _OWNED = """
 
 @dataclass(frozen=True, slots=True)
 class WorkerJob:
-    """The right of a job to the one mailbox whose work it holds."""
+    """The right of a job to the one mailbox whose work it holds. `wrapped`: its bundle, where it was read with the work."""
 
     job: str
     mailbox_id: int
+    wrapped: bytes | None = None
 
     def admit(self, mailbox_id: int) -> bytes:
         """The wrapped bundle of the job's own mailbox. Raises NotFound for any other."""
-        wrapped = None
-        if mailbox_id == self.mailbox_id:
-            wrapped = db.session.execute(
-                select(MailboxKey.wrapped).where(MailboxKey.mailbox_id == mailbox_id)
-            ).scalar()
+        wrapped = self.wrapped if mailbox_id == self.mailbox_id else None
+        if mailbox_id == self.mailbox_id and wrapped is None:
+            found = rows(_WRAPPED, {"mailbox": mailbox_id})
+            wrapped = found[0][0] if found else None
         if wrapped is None:
             raise NotFound("mailbox")
         return bytes(wrapped)
+
+
+_WRAPPED = "SELECT wrapped FROM mailbox_key WHERE mailbox_id = %(mailbox)s"

@@ -25,7 +25,10 @@ class RestingName(Base):
     """A name that was given up or taken back, as an HMAC: nobody can have it before `until`."""
 
     __tablename__ = "resting_name"
-    __table_args__ = (Index("resting_name_until", "until"),)
+    __table_args__ = (
+        Index("resting_name_until", "until"),
+        Index("resting_name_domain_id_until", "domain_id", "until"),
+    )
 
     domain_id: Mapped[BigId] = mapped_column(
         ForeignKey("domain.domain_id"), primary_key=True, autoincrement=False

@@ -1,4 +1,4 @@
-"""GET for a picture, POST for one-click unsubscription (RFC 8058), towards hosts that nobody vouches for."""
+"""GET for a picture or a policy, POST for one-click unsubscription (RFC 8058), towards hosts that nobody vouches for."""
 
 import http.client
 import socket
@@ -17,6 +17,7 @@ from webmail.remote.reach import PUBLIC, IPAddress, Reach
 from webmail.remote.wire import Deadline, Wire, open_socket, secure
 
 PICTURE_AGENT = "mtumail picture fetch"
+POLICY_AGENT = "mtumail policy check"
 UNSUBSCRIBE_AGENT = "mtumail one-click unsubscribe"
 _ACCEPT = "image/webp,image/png,image/jpeg,image/gif,image/*;q=0.1"
 _UNSURE_TYPES = frozenset({"", "application/octet-stream", "binary/octet-stream"})
@@ -37,6 +38,10 @@ class Client:
         """The picture at `url`. Follows `limits.redirects` redirects, each as careful as the first. Never raises."""
         return _never_raises(lambda: self._get(url, limits or Limits()))
 
+    def get_text(self, url: str, limits: Limits | None = None) -> str | Failed:
+        """The plain text at an https address, as a policy is fetched (RFC 8461, 3.3). Never redirected, never raises."""
+        return _never_raises(lambda: self._get_text(url, limits or Limits(body=65_536)))
+
     def post_form(self, url: str, form: Mapping[str, str], limits: Limits | None = None) -> int | Failed:
         """POST a form to an https address and give the status of the answer, whatever it is. Never redirected, never raises.
 
@@ -54,6 +59,18 @@ class Client:
                     return _picture(response, wire, limits)
                 url = _next_url(target, response.getheader("Location"))
         raise Stop("redirects")
+
+    def _get_text(self, url: str, limits: Limits) -> str:
+        target = _read_url(url)
+        if target.scheme != "https":
+            raise Stop("url")
+        headers = {"Accept": "text/plain", "User-Agent": POLICY_AGENT}
+        with self._ask(target, "GET", None, headers, limits, Deadline(limits.whole)) as (response, wire):
+            if response.status != 200:
+                raise Stop("status", response.status)
+            if _content_type(response) != "text/plain":
+                raise Stop("type")
+            return _body(response, wire, limits).decode("utf-8", "replace")
 
     def _post(self, url: str, form: Mapping[str, str], limits: Limits) -> int:
         target = _read_url(url)
@@ -168,11 +185,20 @@ def _picture(response: http.client.HTTPResponse, wire: Wire, limits: Limits) -> 
     """The body, if the head speaks of a picture. What it is in truth, its bytes say later."""
     if response.status != 200:
         raise Stop("status", response.status)
-    content_type = (response.getheader("Content-Type") or "").partition(";")[0].strip().lower()
+    content_type = _content_type(response)
     if content_type == "image/svg+xml" or not (
         content_type.startswith("image/") or content_type in _UNSURE_TYPES
     ):
         raise Stop("type")
+    return Fetched(_body(response, wire, limits), content_type)
+
+
+def _content_type(response: http.client.HTTPResponse) -> str:
+    return (response.getheader("Content-Type") or "").partition(";")[0].strip().lower()
+
+
+def _body(response: http.client.HTTPResponse, wire: Wire, limits: Limits) -> bytes:
+    """All of it, within the limits. Raises Stop."""
     if (response.getheader("Content-Encoding") or "identity").strip().lower() != "identity":
         raise Stop("encoding")
     declared = response.length
@@ -188,4 +214,4 @@ def _picture(response: http.client.HTTPResponse, wire: Wire, limits: Limits) -> 
         parts.append(part)
     if declared is not None and size < declared:
         raise Stop("cut")
-    return Fetched(b"".join(parts), content_type)
+    return b"".join(parts)

@@ -10,9 +10,9 @@ that signs stays in a process.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final, cast
+from typing import Any, Final, cast
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, func, insert, select, update
 
 from webmail import audit
 from webmail.db import db, glance, rows
@@ -52,16 +52,16 @@ def create(master: MasterKeys, domain_id: int, algorithm: Algorithm, actor: str)
     if any((key.algorithm, key.state) == (algorithm, "next") for key in keys):
         raise Refused(f"A next {algorithm} key waits already: activate or retire it first.")
     selector = dkim_records.next_selector(datetime.now(UTC).date(), [key.selector for key in keys])
-    key = DkimKey(
-        domain_id=domain_id,
-        selector=selector,
-        algorithm=algorithm,
-        public_key=made.public,
-        wrapped=master.wrap(made.private, _place(domain_id, selector)),
-        state="next",
-    )
-    db.session.add(key)
-    db.session.flush()
+    values = {
+        "domain_id": domain_id,
+        "selector": selector,
+        "algorithm": algorithm,
+        "public_key": made.public,
+        "wrapped": master.wrap(made.private, _place(domain_id, selector)),
+        "state": "next",
+    }
+    # Without anything returned: the staff may write these columns and no more.
+    db.session.execute(insert(DkimKey).values(**values))
     audit.record("dkim_key.created", actor, domain=domain_id, selector=selector, algorithm=algorithm)
     return selector
 
@@ -105,6 +105,14 @@ def retire(domain_id: int, selector: str, actor: str, *, leaked: bool = False) -
     _retire(domain_id, selector, actor, timedelta(0) if leaked else VERIFIES)
 
 
+def retire_all(domain_id: int, actor: str) -> None:
+    """Sign with none of a domain's keys any more, as when it goes; mail on its way verifies for a week."""
+    _lock(domain_id)
+    living = select(DkimKey.selector).where(_of(domain_id), DkimKey.state != "retired")
+    for selector in db.session.execute(living).scalars().all():
+        _retire(domain_id, selector, actor, VERIFIES)
+
+
 def ensure(master: MasterKeys, domain_id: int, actor: str) -> None:
     """Give a domain active keys where it has none: for a domain that begins, whose records nobody has looked for yet."""
     have = select(DkimKey.algorithm).where(_of(domain_id), DkimKey.state.in_(("next", "active")))
@@ -117,11 +125,24 @@ def ensure(master: MasterKeys, domain_id: int, actor: str) -> None:
 
 def listed(domain_id: int | None = None) -> list[Listed]:
     """The keys of one domain or of all, the newest first."""
-    query = select(DkimKey, Domain.name).join(Domain, Domain.domain_id == DkimKey.domain_id)
+    # Not the wrapped halves: the staff may not even look at them.
+    query = select(*_LISTED, Domain.name).join(Domain, Domain.domain_id == DkimKey.domain_id)
     if domain_id is not None:
         query = query.where(_of(domain_id))
     query = query.order_by(Domain.name, DkimKey.created_at.desc(), DkimKey.selector.desc())
-    return [_listed(key, domain) for key, domain in db.session.execute(query)]
+    return [_listed(row) for row in db.session.execute(query)]
+
+
+_LISTED: Final = (
+    DkimKey.selector,
+    DkimKey.algorithm,
+    DkimKey.state,
+    DkimKey.public_key,
+    DkimKey.created_at,
+    DkimKey.activated_at,
+    DkimKey.retired_at,
+    DkimKey.verifies_until,
+)
 
 
 def unsigned_domains() -> list[str]:
@@ -131,7 +152,10 @@ def unsigned_domains() -> list[str]:
 
 UNSIGNED: Final = (
     select(Domain.name)
-    .where(Domain.domain_id.not_in(select(DkimKey.domain_id).where(DkimKey.state == "active")))
+    .where(
+        Domain.verified_at.is_not(None),
+        Domain.domain_id.not_in(select(DkimKey.domain_id).where(DkimKey.state == "active")),
+    )
     .order_by(Domain.name)
 )
 
@@ -156,7 +180,13 @@ def signing(master: MasterKeys, domain: str) -> Sequence[SigningKey]:
 
 _ACTIVE = """
     SELECT domain_id, selector, algorithm, wrapped FROM dkim_key JOIN domain USING (domain_id)
-     WHERE domain.name = %(domain)s AND state = 'active'"""
+     WHERE domain.name = %(domain)s AND domain.verified_at IS NOT NULL AND dkim_key.state = 'active'"""
+
+
+def oldest_active() -> datetime | None:
+    """Since when the oldest key signs that does; None where none does."""
+    found: datetime | None = rows("SELECT min(activated_at) FROM dkim_key WHERE state = 'active'", {})[0][0]
+    return found
 
 
 def published(selector: str, domain: str) -> str | None:
@@ -171,7 +201,7 @@ def published(selector: str, domain: str) -> str | None:
 
 _PUBLISHED = """
     SELECT algorithm, public_key, verifies_until IS NULL OR verifies_until > now() FROM dkim_key JOIN domain USING (domain_id)
-     WHERE domain.name = %(domain)s AND selector = %(selector)s"""
+     WHERE domain.name = %(domain)s AND domain.verified_at IS NOT NULL AND selector = %(selector)s"""
 
 
 def _lock(domain_id: int) -> None:
@@ -209,15 +239,15 @@ def _place(domain_id: int, selector: str) -> Place:
     return Place("dkim_key", 0, domain_id, selector)
 
 
-def _listed(key: DkimKey, domain: str) -> Listed:
+def _listed(key: Any) -> Listed:
     algorithm = cast("Algorithm", key.algorithm)
     return Listed(
-        domain=domain,
+        domain=key.name,
         selector=key.selector,
         algorithm=algorithm,
         state=cast("State", key.state),
         since=key.retired_at or key.activated_at or key.created_at,
         verifies_until=key.verifies_until,
-        owner=dkim_records.name(key.selector, domain),
+        owner=dkim_records.name(key.selector, key.name),
         record=dkim_records.record(algorithm, key.public_key),
     )

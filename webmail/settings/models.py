@@ -2,27 +2,80 @@
 
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, LargeBinary, Text, func, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, LargeBinary, Text, func, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webmail.db import Base, BigId, Stamp, StampNow
 
 
 class Domain(Base):
-    """A mail domain that we host. `registration`: who may take a name in it; None is what the installation does."""
+    """A mail domain that we host. `registration`: who may take a name in it; None is what the installation does.
+
+    `token`: what DNS says of it, publicly, to show that it is ours to host; `verified_at`: that it did. `alias_of`: mail for it
+    goes to the same name at that domain; `alias_was`: at those it did so before.
+    """
 
     __tablename__ = "domain"
     __table_args__ = (
         CheckConstraint(
             "name = lower(name) AND name ~ '^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$'", "name_is_lower_case"
         ),
+        CheckConstraint("state IN ('active', 'resting', 'removed')", "state_is_known"),
+        CheckConstraint("token ~ '^[a-z0-9]{20,64}$'", "token_cannot_be_guessed"),
+        CheckConstraint("alias_of <> domain_id", "alias_is_of_another"),
+        CheckConstraint(
+            "state <> 'removed' OR (verified_at IS NULL AND alias_of IS NULL)", "removed_is_nothing"
+        ),
+        CheckConstraint("sts_mode IN ('none', 'testing', 'enforce')", "sts_mode_is_known"),
     )
 
     domain_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
     name: Mapped[str] = mapped_column(Text, unique=True)
     registration: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[StampNow]
+    state: Mapped[str] = mapped_column(Text, server_default="active")
+    token: Mapped[str] = mapped_column(Text, server_default=text("replace(gen_random_uuid()::text, '-', '')"))
+    verified_at: Mapped[Stamp | None]
+    alias_of: Mapped[BigId | None] = mapped_column(ForeignKey("domain.domain_id"), index=True)
+    alias_was: Mapped[list[int]] = mapped_column(ARRAY(BigInteger), server_default="{}")
+    sts_mode: Mapped[str] = mapped_column(Text, server_default="none")
+
+
+class DomainRoute(Base):
+    """Where mail goes for a name that nobody has: postmaster, abuse, or `*`, which is any."""
+
+    __tablename__ = "domain_route"
+    __table_args__ = (CheckConstraint("name IN ('*', 'postmaster', 'abuse')", "name_is_known"),)
+
+    domain_id: Mapped[BigId] = mapped_column(
+        ForeignKey("domain.domain_id"), primary_key=True, autoincrement=False
+    )
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    # By name: mailboxes are a layer above.
+    mailbox_id: Mapped[BigId] = mapped_column(
+        ForeignKey("mailbox.mailbox_id", ondelete="CASCADE"), index=True
+    )
+    since: Mapped[StampNow]
+
+
+class DomainCheck(Base):
+    """One look at a domain's records in DNS: asked for, begun, done. `found`: see `domain_health`."""
+
+    __tablename__ = "domain_check"
+    __table_args__ = (
+        Index("domain_check_of_domain", "domain_id", text("asked_at DESC")),
+        Index(
+            "domain_check_one_waits", "domain_id", unique=True, postgresql_where=text("finished_at IS NULL")
+        ),
+    )
+
+    check_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
+    domain_id: Mapped[BigId] = mapped_column(ForeignKey("domain.domain_id"))
+    asked_at: Mapped[StampNow] = mapped_column(index=True)
+    started_at: Mapped[Stamp | None]
+    finished_at: Mapped[Stamp | None]
+    found: Mapped[Any] = mapped_column(JSONB, server_default=text("'[]'"))
 
 
 class DkimKey(Base):
@@ -82,6 +135,15 @@ class Setting(Base):
     changed_at: Mapped[Stamp] = mapped_column(server_default=func.clock_timestamp())
     changed_by: Mapped[str] = mapped_column(Text)
     reason: Mapped[str] = mapped_column(Text, server_default="")
+
+
+class SettingSecret(Base):
+    """A setting that is shown to nobody, wrapped by the master key; its row in `setting` says when it was replaced."""
+
+    __tablename__ = "setting_secret"
+
+    name: Mapped[str] = mapped_column(ForeignKey("setting.name"), primary_key=True)
+    wrapped: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class SettingChange(Base):

@@ -134,12 +134,13 @@ class Relay:
                 for one, _ in mail.paths
             )
             return Outcome(gone, reached=False, trouble=error.trouble, relay=name)
+        tls = connection.tls
         results = dict(_beyond(connection, mail))
         paths = [pair for pair in mail.paths if pair[0] not in results]
         if paths:
             results |= self._transaction(connection, mail, paths, before_dot)
         told = tuple(results[one] for one, _ in mail.paths)
-        return Outcome(told, trouble=self._trouble, handed=self._handed, relay=name)
+        return Outcome(told, trouble=self._trouble, handed=self._handed, relay=name, tls=tls)
 
     def _open(self) -> Connection:
         connection = self._connection

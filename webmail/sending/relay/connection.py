@@ -57,6 +57,11 @@ class Connection:
 
     # --- opening ---------------------------------------------------------------------------------------------------
 
+    @property
+    def tls(self) -> str:
+        """The version of TLS, as Python calls it (TLSv1.3); "" where the connection is not encrypted."""
+        return (self._socket.version() or "") if isinstance(self._socket, ssl.SSLSocket) else ""
+
     def _connect(self) -> socket.socket:
         settings = self._settings
         self._remark(f"connecting to {settings.label}")

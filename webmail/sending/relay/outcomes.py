@@ -70,6 +70,8 @@ class Outcome:
     """Whether the last dot may have left: from then on no other relay may be tried."""
     relay: str = ""
     """The name of the relay that this is about."""
+    tls: str = ""
+    """The version of TLS of the connection to it, as Python calls it (TLSv1.3); "" for none."""
 
     def of(self, kind: Kind) -> tuple[str, ...]:
         """The addresses with that outcome."""

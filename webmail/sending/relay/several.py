@@ -6,6 +6,7 @@ fifteen at once, for a wrong password that is tried again and again locks accoun
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -75,6 +76,8 @@ class Relays:
         self._rests = rests
         self._on_rest = on_rest
         self._refusals: dict[str, int] = {}
+        self.handed: Counter[tuple[str, str]] = Counter()
+        """Messages handed over, by relay and version of TLS."""
 
     def __enter__(self) -> Self:
         return self
@@ -113,6 +116,7 @@ class Relays:
         for relay in awake:
             outcome = relay.send(envelope_from, recipients, raw, before_dot=before_dot)
             self._learn(relay, outcome)
+            self.handed[relay.settings.name, outcome.tls] += outcome.handed
             told.append(self._named(outcome))
             if outcome.handed or not all(_may_go_elsewhere(one) for one in outcome.recipients):
                 break

@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Final
 
 from webmail.mail.addresses import parse_spec
+from webmail.phrases import gettext as _
+from webmail.phrases import ngettext
 from webmail.sending.composing import Composition, build, new_message_id
 from webmail.sending.relay.client import Relay
 from webmail.sending.relay.outcomes import Outcome
@@ -40,8 +42,10 @@ class Recorder:
     @property
     def lines(self) -> tuple[Line, ...]:
         """What was said, in order."""
-        more = (Line("-", f"{self._left_out} more lines"),) if self._left_out else ()
-        return (*self._lines, *more)
+        if not self._left_out:
+            return tuple(self._lines)
+        more = ngettext("%(num)s more line", "%(num)s more lines", self._left_out)
+        return (*self._lines, Line("-", more))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +70,9 @@ def try_relay(settings: RelaySettings, sender: str, recipient: str, raw: bytes) 
         final_timeout=min(settings.final_timeout, DEADLINE),
     )
     recorder = Recorder()
+    length = ngettext("the message, %(num)s octet", "the message, %(num)s octets", len(raw))
     with Relay(hasty, recorder) as relay:
-        outcome = relay.send(
-            sender, [recipient], raw, before_dot=lambda: recorder("-", f"the message, {len(raw)} octets")
-        )
+        outcome = relay.send(sender, [recipient], raw, before_dot=lambda: recorder("-", length))
     for one in outcome.recipients:
         if one.kind != "sent" and one.code is None:
             recorder("-", one.reply)
@@ -77,7 +80,8 @@ def try_relay(settings: RelaySettings, sender: str, recipient: str, raw: bytes) 
 
 
 def build_mail(sender: str, recipient: str, at: datetime) -> bytes:
-    """The test mail as it goes over the wire, marked as automatic (RFC 3834) so that no machine answers it.
+    """The test mail as it goes over the wire, marked as automatic (RFC 3834) so that no machine answers it. In the language of
+    `phrases.written_in`.
 
     Raises AddressError for an address that is not one, CompositionError for one that cannot stand in a header.
     """
@@ -85,8 +89,8 @@ def build_mail(sender: str, recipient: str, at: datetime) -> bytes:
     composition = Composition(
         sender=author,
         to=(parse_spec(recipient),),
-        subject="Test of a relay",
-        body="This is a test: an administrator of mtumail sent it to see whether the relay takes mail.\n",
+        subject=_("Test of a relay"),
+        body=f"{_('This is a test: an administrator of mtumail sent it to see whether the relay takes mail.')}\n",
         message_id=new_message_id(author.domain),
         date=at,
     )
