@@ -96,9 +96,28 @@ def second_place(text: str) -> str:
     return text
 
 
+def bucket(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", text):
+        raise ValueError("must be the name of a bucket: 3 to 63 small letters, digits, dots and hyphens")
+    return text
+
+
+def prefix(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*/?", text) or ".." in text:
+        raise ValueError("must be letters, digits, dots, hyphens and single slashes")
+    return text
+
+
 def long_secret(text: str) -> str:
     if not re.fullmatch(r"[!-~]{24,200}", text):
         raise ValueError("must be 24 to 200 characters without spaces")
+    return text
+
+
+def web_address(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"[\s\x00-\x1f]", text):
+        raise ValueError("must begin with https:// or http://, and name a host")
     return text
 
 

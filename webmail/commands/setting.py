@@ -1,6 +1,9 @@
 """`mtumail setting`: the settings of the service that are kept in the database, from the command line."""
 
+import sys
+
 import click
+from flask import Flask
 
 from webmail.commands.database import database
 from webmail.commands.reasons import Operator, with_reason
@@ -44,7 +47,20 @@ def setting_get(name: str) -> None:
 @click.argument("value")
 @with_reason
 def setting_set(name: str, value: str, operator: Operator) -> None:
-    """Give NAME the VALUE. It holds at once, in every process."""
+    """Give NAME the VALUE. It holds at once, in every process.
+
+    A secret is read from standard input, with - for its value, so that it stands in no list of processes. Needs the master key.
+    """
+    from webmail.settings import declared
+    from webmail.settings.kinds import Secret
+
+    known = declared.SETTINGS.get(name)
+    if known is not None and isinstance(known.kind, Secret):
+        if value != "-":
+            raise click.UsageError(f"{name} is a secret: give - and write it to standard input")
+        value = sys.stdin.readline().strip()
+        if not value:
+            raise click.UsageError("nothing came on standard input; `unset` takes a secret away")
     _change(name, value, operator)
 
 
@@ -60,9 +76,21 @@ def _change(name: str, value: str | None, operator: Operator) -> None:
     from webmail.db import transaction
     from webmail.settings import kept
 
-    with database(), transaction(), _refusals(name):
+    with database() as app, transaction(), _refusals(name):
+        _give_keys(app, name)
         is_changed = kept.change(name, value, actor=operator.actor, reason=operator.reason)
         click.echo(f"{name} is {kept.value(name)!r}{'' if is_changed else ', as before'}")
+
+
+def _give_keys(app: Flask, name: str) -> None:
+    """The master keys, for what is wrapped by them alone: other settings are changed without them."""
+    from webmail.keys import MasterKeys
+    from webmail.settings import declared
+    from webmail.settings.kinds import Secret
+
+    known = declared.SETTINGS.get(name)
+    if known is not None and isinstance(known.kind, Secret):
+        app.extensions["master_keys"] = MasterKeys.from_settings(app.extensions["settings"])
 
 
 @setting.command("history")

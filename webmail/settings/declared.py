@@ -6,84 +6,32 @@ service runs is here. A setting that nobody set has the value of the environment
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from webmail.errors import Refused
+from webmail.settings.kinds import Choice, Entries, Kind, Line, Names, Secret, Whole, Words
 
-_ADDRESS = re.compile(r"[^\s@<>\"',;]{1,64}@[A-Za-z0-9.-]{1,253}|postmaster")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-GROUPS = ("service", "registration", "limits", "retention", "privacy", "backups", "cases", "security")
-
-
-@dataclass(frozen=True, slots=True)
-class Whole:
-    """A whole number from `low` to `high`, counted in `unit` (a code: days, hours, seconds, bytes, people, times)."""
-
-    low: int
-    high: int
-    unit: str
-
-    def read(self, typed: str) -> int:
-        """What was typed as a number. Raises Refused(code)."""
-        if not re.fullmatch(r"[0-9]{1,15}", typed.strip()):
-            raise Refused("not-a-number")
-        if not self.low <= int(typed) <= self.high:
-            raise Refused("out-of-range")
-        return int(typed)
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of text of at most `most` characters; `is_address`: it is an address of mail."""
-
-    most: int
-    is_address: bool = False
-
-    def read(self, typed: str) -> str:
-        """What was typed, without blanks around it. Raises Refused(code)."""
-        line = typed.strip()
-        if len(line) > self.most:
-            raise Refused("too-long")
-        if _CONTROL.search(line) or "\n" in line:
-            raise Refused("not-a-line")
-        if self.is_address and line and not _ADDRESS.fullmatch(line):
-            raise Refused("not-an-address")
-        return line
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """Text of several lines, at most `most` characters."""
-
-    most: int
-
-    def read(self, typed: str) -> str:
-        """What was typed, its line ends as LF. Raises Refused(code)."""
-        words = typed.replace("\r\n", "\n").replace("\r", "\n").strip()
-        if len(words) > self.most:
-            raise Refused("too-long")
-        if _CONTROL.search(words):
-            raise Refused("not-text")
-        return words
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One of these codes."""
-
-    codes: tuple[str, ...]
-
-    def read(self, typed: str) -> str:
-        """The code. Raises Refused(code)."""
-        if typed not in self.codes:
-            raise Refused("no-such-choice")
-        return typed
-
-
-Kind = Whole | Line | Words | Choice
+GROUPS = (
+    "service",
+    "registration",
+    "names",
+    "limits",
+    "spam",
+    "notices",
+    "processors",
+    "appearance",
+    "languages",
+    "retention",
+    "privacy",
+    "backups",
+    "cases",
+    "security",
+    "alerts",
+    "operations",
+)
+ON_OFF = ("on", "off")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +53,28 @@ _ALL = (
     Declared("service.operator", Line(120), ""),
     Declared("service.contact", Line(254, is_address=True), "postmaster", "contact"),
     Declared("service.banner", Words(400), ""),
+    Declared("service.spf", Line(300), "mx"),
     Declared("registration.mode", Choice(("open", "invite", "closed")), "closed", "registration"),
+    Declared("registration.signups_hour", Whole(0, 1_000_000, "mailboxes"), 60, "signups_hour"),
+    Declared("names.reserved", Names(2_000), ""),
     Declared("limits.quota", Whole(1_000_000, 10**14, "bytes"), 5_000_000_000, "quota_bytes"),
     Declared("limits.send_hour", Whole(0, 1_000_000, "people"), 200, "send_hour"),
     Declared("limits.send_day", Whole(0, 1_000_000, "people"), 1_000, "send_day"),
     Declared("limits.undo", Whole(0, 30, "seconds"), 10, "undo_seconds"),
+    Declared("limits.person_mailboxes", Whole(1, 1_000, "mailboxes"), 3, "person_mailboxes"),
+    Declared("limits.person_bytes", Whole(1_000_000, 10**15, "bytes"), 15_000_000_000, "person_bytes"),
+    Declared("spam.disowned", Choice(("junk", "inbox")), "junk"),
+    Declared("spam.new_days", Whole(0, 90, "days"), 7),
+    Declared("spam.new_percent", Whole(1, 100, "percent"), 20),
+    Declared("spam.sudden", Whole(2, 1_000, "times"), 10),
+    Declared("notices.greeting", Words(500), ""),
+    Declared("notices.ending", Words(1_000), ""),
+    Declared("notices.rules", Line(300, is_link=True), ""),
+    Declared("processors.others", Entries(20, 3), ""),
+    Declared("appearance.rows", Choice(("20", "50", "100")), "50"),
+    Declared("appearance.density", Choice(("comfortable", "compact")), "comfortable"),
+    Declared("appearance.reading", Choice(("reading", "formatted")), "reading"),
+    Declared("languages.standard", Choice(("en_GB", "en_US")), "en_GB"),
     Declared("retention.uploads", Whole(1, 365, "days"), 7),
     Declared("retention.denials", Whole(1, 3650, "days"), 30),
     Declared("retention.deliveries", Whole(7, 3650, "days"), 365),
@@ -133,11 +98,30 @@ _ALL = (
     Declared("retention.imports", Whole(1, 90, "days"), 7),
     Declared("retention.abuse_memory", Whole(30, 3650, "days"), 730),
     Declared("retention.metrics", Whole(2, 365, "days"), 14),
+    Declared("retention.staff_notes", Whole(30, 3650, "days"), 730),
+    Declared("retention.alerts", Whole(7, 3650, "days"), 365),
+    Declared("retention.domain_checks", Whole(7, 3650, "days"), 365),
+    Declared("retention.delivery_days", Whole(7, 3650, "days"), 365),
     Declared("retention.audit_detail", Whole(366, 36500, "days"), 1095),
     Declared("backups.daily", Whole(1, 90, "days"), 7),
     Declared("backups.weekly", Whole(0, 104, "times"), 4),
     Declared("backups.hour", Whole(0, 23, "hours"), 3),
     Declared("privacy.grace_days", Whole(1, 90, "days"), 14),
+    Declared("security.confirm_minutes", Whole(1, 10, "minutes"), 10),
+    Declared("security.confirm_level", Choice(("second_factor", "multi_factor")), "second_factor"),
+    Declared("alerts.mail", Choice(ON_OFF), "on"),
+    Declared("alerts.mail_to", Line(254, is_address=True), ""),
+    Declared("alerts.webhook_secret", Secret(), ""),
+    Declared("alerts.queue_minutes", Whole(1, 10_080, "minutes"), 30),
+    Declared("alerts.late_minutes", Whole(5, 10_080, "minutes"), 60),
+    Declared("alerts.parked", Whole(1, 10_000, "pieces"), 1),
+    Declared("alerts.backup_hours", Whole(1, 720, "hours"), 50),
+    Declared("alerts.checkpoint_minutes", Whole(5, 10_080, "minutes"), 60),
+    Declared("alerts.certificate_days", Whole(1, 90, "days"), 14),
+    Declared("alerts.disk_percent", Whole(1, 50, "percent"), 10),
+    Declared("alerts.error_percent", Whole(1, 100, "percent"), 5),
+    Declared("operations.pause_sending", Choice(ON_OFF), "off"),
+    Declared("operations.pause_filing", Choice(ON_OFF), "off"),
 )
 
 SETTINGS: Mapping[str, Declared] = {one.name: one for one in _ALL}
@@ -158,7 +142,10 @@ def find(name: str) -> Declared:
 
 
 def read(declared: Declared, stored: Any, environment: object) -> int | str:
-    """Its value: what is stored if that still fits the declaration, else the environment's, else the default."""
+    """Its value: what is stored if that still fits the declaration, else the environment's, else the default. Of a secret, when
+    it was replaced."""
+    if isinstance(declared.kind, Secret):
+        return str(stored or "")
     if stored is not None:
         try:
             return declared.kind.read(str(stored))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import current_app
@@ -18,8 +18,10 @@ from webmail import audit
 from webmail.db import glance as db_glance
 from webmail.db import rows
 from webmail.errors import Conflict, NotFound, Refused
+from webmail.keys import MasterKeys, Place
 from webmail.settings import declared
 from webmail.settings.declared import Declared
+from webmail.settings.kinds import Secret
 
 
 def value(name: str) -> Any:
@@ -44,6 +46,21 @@ def whole(name: str) -> int:
 def text(name: str) -> str:
     """A setting that is text or a code."""
     return str(value(name))
+
+
+def is_on(name: str) -> bool:
+    """A setting that is on or off."""
+    return bool(value(name) == "on")
+
+
+def secret(master: MasterKeys, name: str) -> str:
+    """What a setting that is shown to nobody holds; "" for nothing. For workers. Raises KeyTrouble, Tampered."""
+    found = rows("SELECT wrapped FROM setting_secret WHERE name = %(name)s", {"name": name})
+    return master.unwrap(bytes(found[0][0]), _secret_place(name)).decode() if found else ""
+
+
+def _secret_place(name: str) -> Place:
+    return Place("setting_secret", 0, 0, name)
 
 
 def _environment() -> object:
@@ -102,7 +119,7 @@ def proposed(group: str, typed: Mapping[str, str]) -> tuple[list[Change], dict[s
     changes, problems = [], {}
     for state in states(group):
         name = state.declared.name
-        if name not in typed:
+        if name not in typed or isinstance(state.declared.kind, Secret):
             continue
         try:
             wanted = state.declared.kind.read(typed[name])
@@ -119,6 +136,7 @@ def change(
 ) -> bool:
     """Set a setting, or with None give it back to its standard. False where it is so already. Audited.
 
+    A secret is wrapped by the master key, and its history says no more than when it was replaced.
     Raises Refused(code) for a value that it cannot have, and Conflict where it was changed since `version`.
     """
     known = declared.find(name)
@@ -128,6 +146,9 @@ def change(
     found = rows("SELECT value, changed_at FROM setting WHERE name = %(name)s", {"name": name})
     if version is not None and version != (found[0][1].isoformat() if found else ""):
         raise Conflict(name)
+    hidden = str(stored or "") if isinstance(known.kind, Secret) else ""
+    if isinstance(known.kind, Secret):
+        stored = datetime.now(UTC).isoformat() if hidden else None
     if (found[0][0] if found else None) == stored:
         return False
     rows(
@@ -139,8 +160,21 @@ def change(
             "reason": reason[:1000],
         },
     )
+    if isinstance(known.kind, Secret):
+        _replace(name, hidden)
     audit.record("setting.changed", actor, setting=name)
     return True
+
+
+def _replace(name: str, hidden: str) -> None:
+    rows("DELETE FROM setting_secret WHERE name = %(name)s RETURNING name", {"name": name})
+    if hidden:
+        master: MasterKeys = current_app.extensions["master_keys"]
+        wrapped = master.wrap(hidden.encode(), _secret_place(name))
+        rows(
+            "INSERT INTO setting_secret (name, wrapped) VALUES (%(name)s, %(wrapped)s) RETURNING name",
+            {"name": name, "wrapped": wrapped},
+        )
 
 
 _SET = """
@@ -187,6 +221,9 @@ def past(change_id: int) -> Past:
 
 
 def go_back(change_id: int, *, actor: str, reason: str = "") -> bool:
-    """Make a setting again what it was before one change. False where it is so already."""
+    """Make a setting again what it was before one change. False where it is so already. Raises Refused for a secret: what it was
+    is kept nowhere."""
     one = past(change_id)
+    if isinstance(declared.find(one.name).kind, Secret):
+        raise Refused("secret-is-gone")
     return change(one.name, one.before, actor=actor, reason=reason)

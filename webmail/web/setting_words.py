@@ -1,35 +1,36 @@
 """Settings of the service in words: what each means, what changing it does, and its values as people read them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from flask_babel import lazy_gettext as _l
 
-from webmail.settings.declared import Choice, Declared, Line, Whole, Words
+from webmail.settings.declared import Declared
+from webmail.settings.kinds import Choice, Entries, Line, Names, Secret, Whole, Words
+from webmail.web import setting_told
 from webmail.web.filters import size_words
+from webmail.web.setting_told import Told
 from webmail.web.words import gettext as _
 from webmail.web.words import ngettext
 
 GROUP_WORDS: Mapping[str, Any] = {
     "service": _l("The service and who runs it"),
     "registration": _l("Registration"),
-    "limits": _l("Limits"),
+    "names": _l("Reserved names"),
+    "limits": _l("Limits and quotas"),
+    "spam": _l("Spam"),
+    "notices": _l("Texts of notices"),
+    "processors": _l("Processors"),
+    "appearance": _l("Appearance"),
+    "languages": _l("Languages"),
     "retention": _l("How long things are kept"),
     "privacy": _l("Privacy"),
     "backups": _l("Backups"),
     "cases": _l("Cases"),
-    "security": _l("Security"),
+    "security": _l("Confirming grave acts"),
+    "alerts": _l("Alerts"),
+    "operations": _l("Queues"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What a setting is called, what a person should know of it, and what changing it does."""
-
-    name: Any
-    note: Any
-    effect: Any = ""
 
 
 _REMOVES = _l("What is older goes with the next run, for good.")
@@ -49,6 +50,13 @@ WORDS: Mapping[str, Told] = {
         _l("Said at the top of every page"),
         _l("For planned work, for example. Empty for nothing; it costs its length on every page."),
         _l("Everybody who is signed in sees it with the next page."),
+    ),
+    "service.spf": Told(
+        _l("Who sends mail of our domains"),
+        _l(
+            "As in an SPF record, what your relay tells you: include:spf.relay.example. “mx” is the servers where mail comes in."
+        ),
+        _l("The SPF records that the pages of domains show change; publish them anew."),
     ),
     "registration.mode": Told(
         _l("New mailboxes"),
@@ -173,6 +181,16 @@ WORDS: Mapping[str, Told] = {
         _l("How much waited and how long answers took, every five minutes. Nobody is in them."),
         _REMOVES,
     ),
+    "retention.domain_checks": Told(
+        _l("What DNS said of domains"),
+        _l("How the records of each hosted domain were found, by day."),
+        _REMOVES,
+    ),
+    "retention.delivery_days": Told(
+        _l("How mail that left was taken"),
+        _l("Numbers by day and receiving domain. No addresses are in them."),
+        _REMOVES,
+    ),
     "retention.audit_detail": Told(
         _l("Detail of the audit log"),
         _l("Of older entries the hashes stay, and the log can still be verified."),
@@ -193,6 +211,7 @@ WORDS: Mapping[str, Told] = {
     "retention.runs": Told(
         _l("What these schedules removed"), _l("The runs themselves, as numbers."), _REMOVES
     ),
+    **setting_told.WORDS,
 }
 
 CHOICES: Mapping[str, Mapping[str, Any]] = {
@@ -201,6 +220,7 @@ CHOICES: Mapping[str, Mapping[str, Any]] = {
         "invite": _l("Who has an invitation"),
         "closed": _l("Closed: nobody"),
     },
+    **setting_told.CHOICES,
 }
 
 _PROBLEMS: Mapping[str, Any] = {
@@ -209,6 +229,12 @@ _PROBLEMS: Mapping[str, Any] = {
     "not-a-line": _l("Write it on one line, without control characters."),
     "not-text": _l("It holds control characters."),
     "not-an-address": _l("Write an address of mail, such as privacy@example.org."),
+    "not-a-link": _l("Write an address that begins with https://."),
+    "too-many": _l("Those are too many."),
+    "not-entries": _l("Write one a line, each of three parts with | between them: who | what for | where."),
+    "not-names": _l("Write names before the @: letters, digits, dots and dashes, one a line."),
+    "not-a-secret": _l("Use visible ASCII characters without blanks."),
+    "secret-length": _l("Use 24 to 200 characters."),
     "no-such-choice": _l("There is no such choice."),
 }
 
@@ -228,6 +254,9 @@ _UNITS: Mapping[str, Callable[[int], str]] = {
     "minutes": lambda n: ngettext("%(num)s minute", "%(num)s minutes", n),
     "seconds": lambda n: ngettext("%(num)s second", "%(num)s seconds", n),
     "people": lambda n: ngettext("%(num)s recipient", "%(num)s recipients", n) if n else _("any number"),
+    "percent": lambda n: _("%(num)s %%", num=n),
+    "mailboxes": lambda n: ngettext("%(num)s mailbox", "%(num)s mailboxes", n) if n else _("any number"),
+    "pieces": lambda n: ngettext("%(num)s piece", "%(num)s pieces", n),
     "times": lambda n: ngettext("once", "%(num)s times", n),
 }
 
@@ -239,7 +268,9 @@ def value_words(declared: Declared, value: Any) -> str:
         return str(_UNITS[kind.unit](value))
     if isinstance(kind, Choice):
         return str(CHOICES[declared.name].get(str(value), value))
-    if isinstance(kind, Line | Words) and not value:
+    if isinstance(kind, Secret):
+        return _("kept, and shown to nobody") if value else _("none")
+    if isinstance(kind, Line | Words | Entries | Names) and not value:
         return _("nothing")
     return str(value)
 

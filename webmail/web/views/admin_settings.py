@@ -4,18 +4,33 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, abort, redirect, request, url_for
+from flask_babel import lazy_gettext as _l
 from werkzeug.wrappers import Response as BaseResponse
 
-from webmail.errors import Conflict
+from webmail.errors import Conflict, Refused
+from webmail.privacy import retention
 from webmail.settings import declared, kept
-from webmail.web import setting_words
+from webmail.settings.kinds import Secret
+from webmail.web import actors, setting_words
 from webmail.web.access import requires
 from webmail.web.staff import actor, staff_page, staff_transaction
 from webmail.web.viewing import leave
 from webmail.web.words import gettext as _
+from webmail.web.words import ngettext
 
 blueprint = Blueprint("admin_settings", __name__)
 _PAGE = 50
+ELSEWHERE = (
+    ("/admin/roles", _l("Staff and their roles")),
+    ("/admin/domains", _l("Domains")),
+    ("/admin/relay", _l("Relays")),
+    ("/admin/invitations", _l("Invitations, and where people may take names")),
+    ("/admin/retention", _l("Schedules, and what they remove")),
+    ("/admin/backups", _l("Backups that were made")),
+    ("/admin/queues", _l("Queues")),
+    ("/admin/alerts", _l("Alerts")),
+)
+"""What is set on pages of its own."""
 
 
 @blueprint.get("/admin/settings", endpoint="index")
@@ -24,7 +39,9 @@ def index() -> BaseResponse:
     """Every setting with its value."""
     with staff_transaction():
         groups = [(words, name, kept.states(name)) for name, words in setting_words.GROUP_WORDS.items()]
-    return _page("index", _("Settings of the service"), groups=[one for one in groups if one[2]])
+    return _page(
+        "index", _("Settings of the service"), groups=[one for one in groups if one[2]], elsewhere=ELSEWHERE
+    )
 
 
 @blueprint.get("/admin/settings/<group>", endpoint="group")
@@ -66,7 +83,40 @@ def change_group(group: str) -> BaseResponse:
 
 
 def _preview(group: str, typed: Mapping[str, str], changes: list[kept.Change]) -> BaseResponse:
-    return _page("preview", setting_words.GROUP_WORDS[group], group=group, typed=typed, changes=changes)
+    with staff_transaction():
+        effects = {one.name: _removes(one) for one in changes}
+    title = setting_words.GROUP_WORDS[group]
+    return _page("preview", title, group=group, typed=typed, changes=changes, effects=effects)
+
+
+def _removes(change: kept.Change) -> str:
+    """How much would go with the next run of a schedule, where it is that which changes."""
+    rule = next((one for one in retention.RULES if one.setting == change.name), None)
+    if rule is None:
+        return ""
+    count = retention.preview(rule, int(change.after)).count
+    return ngettext("That is %(num)s row now.", "That is %(num)s rows now.", count)
+
+
+@blueprint.post("/admin/settings/<group>/secret", endpoint="secret")
+@requires("admin")
+def secret(group: str) -> BaseResponse:
+    """Replace something that is shown to nobody, or take it away. Nothing of it comes back to the page."""
+    _known(group)
+    name = request.form.get("name", "")
+    known = declared.SETTINGS.get(name)
+    if known is None or known.group != group or not isinstance(known.kind, Secret):
+        abort(404)
+    typed = None if "remove" in request.form else request.form.get("value", "").strip()
+    try:
+        with staff_transaction():
+            if typed == "":
+                raise Refused("secret-length")
+            kept.change(name, typed, actor=actor(), reason=request.form.get("reason", ""))
+    except Refused as refusal:
+        return _form(group, {}, {name: str(refusal)})
+    leave(word="settings")
+    return redirect(url_for("admin_settings.group", group=group), 303)
 
 
 @blueprint.get("/admin/settings/history", endpoint="history")
@@ -79,8 +129,9 @@ def history() -> BaseResponse:
         abort(404)
     with staff_transaction():
         past = kept.history(name, int(below) if below else None, _PAGE + 1)
+        who = actors.names(one.by for one in past)
     more = past[_PAGE - 1].change_id if len(past) > _PAGE else None
-    return _page("history", _("What was changed"), past=past[:_PAGE], name=name, more=more)
+    return _page("history", _("What was changed"), past=past[:_PAGE], name=name, more=more, who=who)
 
 
 @blueprint.post("/admin/settings/history", endpoint="go_back")
@@ -92,6 +143,9 @@ def go_back() -> BaseResponse:
         abort(404)
     with staff_transaction():
         past = kept.past(int(change))
+        known = declared.SETTINGS.get(past.name)
+        if known is None or isinstance(known.kind, Secret):
+            abort(404)
         kept.go_back(past.change_id, actor=actor(), reason=_("back to what it was before"))
     leave(word="settings")
     return redirect(url_for("admin_settings.group", group=past.name.partition(".")[0]), 303)
