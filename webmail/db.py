@@ -187,7 +187,8 @@ def rows(sql: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
 def glance(sql: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     """The rows of one such statement outside of any transaction, and so of any mailbox: a third of the round trips.
 
-    For what each request asks before it knows whose mail it is about. It must not write.
+    For what each request asks before it knows whose mail it is about. It must not write, but by a function of the database that
+    is whole in itself and names its mailbox.
     """
     borrowed = db.engine.raw_connection()
     try:

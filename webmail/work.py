@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ForeignKey, Index, SmallInteger, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from webmail.db import Base, BigId, Stamp, StampNow, db
+from webmail.db import Base, BigId, Stamp, StampNow, db, rows
 
 FILE, SEND, FETCH, UNSUBSCRIBE, SUBMIT, TELL = "file", "send", "fetch", "unsubscribe", "submit", "tell"
 INTAKE = "intake"
@@ -25,6 +25,12 @@ class Work(Base):
     __table_args__ = (
         Index("work_due", "kind", "due_at", postgresql_where=text("parked_at IS NULL")),
         Index("work_parked", "kind", postgresql_where=text("parked_at IS NOT NULL")),
+        Index(
+            "work_parked_at",
+            text("parked_at DESC"),
+            text("item_id DESC"),
+            postgresql_where=text("parked_at IS NOT NULL"),
+        ),
     )
 
     mailbox_id: Mapped[BigId] = mapped_column(
@@ -94,45 +100,45 @@ _DROP = text("DELETE FROM work WHERE mailbox_id = :mailbox AND kind = :kind AND 
 
 def claim(kind: str, limit: int, lease: timedelta) -> Sequence[Claim]:
     """Take up to `limit` due rows for `lease`; rows that another process is taking are passed over."""
-    rows = db.session.execute(
-        _CLAIM, {"kind": kind, "limit": limit, "period": lease, "lease": secrets.randbits(62)}
-    )
-    return [Claim(row.mailbox_id, kind, row.item_id, row.lease, row.attempts) for row in rows]
+    asked = {"kind": kind, "limit": limit, "period": lease, "lease": secrets.randbits(62)}
+    return [Claim(mailbox, kind, item, held, tries) for mailbox, item, held, tries in rows(_CLAIM, asked)]
 
 
 # The rows are chosen once, in a CTE: as a subquery under IN the planner may run it again for each row it looks at, and with
 # SKIP LOCKED each run finds other rows, so that more are leased than were asked for.
-_CLAIM = text("""
+_CLAIM = """
     WITH due AS MATERIALIZED (
         SELECT mailbox_id, kind, item_id FROM work
-         WHERE kind = :kind AND due_at <= now() AND parked_at IS NULL
-         ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED)
-    UPDATE work SET due_at = now() + :period, lease = :lease, attempts = attempts + 1
+         WHERE kind = %(kind)s AND due_at <= now() AND parked_at IS NULL
+         ORDER BY due_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+    UPDATE work SET due_at = now() + %(period)s, lease = %(lease)s, attempts = attempts + 1
       FROM due
      WHERE work.mailbox_id = due.mailbox_id AND work.kind = due.kind AND work.item_id = due.item_id
- RETURNING work.mailbox_id, work.item_id, work.lease, work.attempts""")
+ RETURNING work.mailbox_id, work.item_id, work.lease, work.attempts"""
 
 
 def holds(claim: Claim) -> bool:
     """True while the claim is ours; locks the row, so that it stays so until the transaction ends."""
-    return db.session.execute(_HOLDS, _key(claim)).scalar() is not None
+    return bool(rows(_HOLDS, key(claim)))
 
 
+HELD = "mailbox_id = %(mailbox)s AND kind = %(kind)s AND item_id = %(item)s AND lease = %(lease)s"
+"""The row of a claim that is still ours, in statements of the driver's that are given `key`."""
 _KEY = "mailbox_id = :mailbox AND kind = :kind AND item_id = :item AND lease = :lease"
-_HOLDS = text(f"SELECT 1 FROM work WHERE {_KEY} FOR UPDATE")
+_HOLDS = f"SELECT 1 FROM work WHERE {HELD} FOR UPDATE"
 
 
 def finish(claim: Claim) -> bool:
     """Remove finished work. False when the lease was lost to somebody else: then undo what you did."""
-    return db.session.execute(_FINISH, _key(claim)).rowcount == 1  # type: ignore[attr-defined, no-any-return]
+    return bool(rows(_FINISH, key(claim)))
 
 
-_FINISH = text(f"DELETE FROM work WHERE {_KEY}")
+_FINISH = f"DELETE FROM work WHERE {HELD} RETURNING 1"
 
 
 def again(claim: Claim, delay: timedelta, problem: str = "") -> None:
     """Give the work back, due after `delay`. `problem` is a short code."""
-    db.session.execute(_AGAIN, _key(claim) | {"delay": delay, "problem": problem})
+    db.session.execute(_AGAIN, key(claim) | {"delay": delay, "problem": problem})
 
 
 _AGAIN = text(f"UPDATE work SET due_at = now() + :delay, lease = NULL, problem = :problem WHERE {_KEY}")
@@ -140,7 +146,7 @@ _AGAIN = text(f"UPDATE work SET due_at = now() + :delay, lease = NULL, problem =
 
 def forgive(claim: Claim) -> None:
     """Give the work back at once, and do not count the attempt: what failed was not in the work."""
-    db.session.execute(_FORGIVE, _key(claim))
+    db.session.execute(_FORGIVE, key(claim))
 
 
 _FORGIVE = text(f"UPDATE work SET due_at = now(), lease = NULL, attempts = attempts - 1 WHERE {_KEY}")
@@ -148,7 +154,7 @@ _FORGIVE = text(f"UPDATE work SET due_at = now(), lease = NULL, attempts = attem
 
 def hold(claim: Claim, until: datetime, problem: str) -> None:
     """Give the work back, due at `until`, and do not count the attempt: it may not be done now, and that is nobody's fault."""
-    db.session.execute(_HOLD, _key(claim) | {"until": until, "problem": problem})
+    db.session.execute(_HOLD, key(claim) | {"until": until, "problem": problem})
 
 
 _HOLD = text(f"""
@@ -157,7 +163,7 @@ _HOLD = text(f"""
 
 def park(claim: Claim, problem: str) -> None:
     """Put the work aside for a person to look at: it failed too often, and is not tried again by itself."""
-    db.session.execute(_PARK, _key(claim) | {"problem": problem})
+    db.session.execute(_PARK, key(claim) | {"problem": problem})
 
 
 _PARK = text(f"UPDATE work SET parked_at = now(), lease = NULL, problem = :problem WHERE {_KEY}")
@@ -171,5 +177,6 @@ def kinds_due() -> Sequence[str]:
 _DUE = text("SELECT EXISTS (SELECT 1 FROM work WHERE kind = :kind AND due_at <= now() AND parked_at IS NULL)")
 
 
-def _key(claim: Claim) -> dict[str, object]:
+def key(claim: Claim) -> dict[str, object]:
+    """The values that say which claim is meant: see `HELD`."""
     return {"mailbox": claim.mailbox_id, "kind": claim.kind, "item": claim.item_id, "lease": claim.lease}

@@ -16,17 +16,22 @@ from webmail import jobs, work
 from webmail.config import Settings
 from webmail.db import transaction
 from webmail.errors import KeyTrouble, MtumailError
-from webmail.keys import MailboxKeys
-from webmail.mail import messages
-from webmail.sending import bounces, outbox
-from webmail.sending.relay import Forgetful, Outcome, Relays, RelaySettings, Rest
+from webmail.governance.cases.sealing import CaseSecret, open_secret
+from webmail.governance.quarantine import marking
+from webmail.keys import MailboxKeys, open_mailbox
+from webmail.mail import fingerprint, messages
+from webmail.mail.mailboxes import WorkerJob
+from webmail.operations import deliveries
+from webmail.sending import bounces, leaving, outbox
+from webmail.sending.relay import Forgetful, Outcome, RecipientOutcome, Relays, RelaySettings, Rest
 from webmail.sending.relay.several import LONGEST_REST
 from webmail.sending.ways import Ways
 from webmail.settings import domains
-from workers.context import claimed, core, keys_of
+from workers.context import claimed_many, core, master
 
 log = logging.getLogger(__name__)
-LEASE = timedelta(minutes=15)
+WAITS = timedelta(seconds=60)
+"""How long what was claimed waits for its turn in a batch; what kills its worker delays the others by no more."""
 ATTEMPTS = 45
 """More than five days of the outbox's waits can hold, so more failures than that are ours, not the relay's."""
 TURN_SECONDS = 15.0
@@ -34,7 +39,8 @@ TURN_SECONDS = 15.0
 LANES = 3
 """Connections that a long queue leaves by: while one waits for the relay or for a commit, the others go on."""
 LANE_MESSAGES = 4
-"""After so many without a pause the queue is long: the next lane is opened."""
+"""After so many without a pause the queue is long: the next lane is opened, and more is claimed at once."""
+BATCH = 8
 
 
 def drain() -> int:
@@ -68,31 +74,43 @@ class _Turn:
         self._pool = ThreadPoolExecutor(max(1, LANES - 1), "lane")
         self._widening = threading.Lock()
         self._more: list[Future[int]] = []
-        self._ended = False
+        self._ended = self._is_wide = False
 
     def run(self) -> int:
         """Send until nothing is due, the time is up, or every relay rests; how many submissions were attempted."""
         with self._pool:
             try:
                 done = self._lane()
+            except BaseException:
+                self._ended = True  # the others finish their message and no more
+                raise
             finally:
-                # Whatever ended the first lane, the others finish their message and no more.
-                self._ended = True
+                with self._widening:
+                    self._is_wide = True
         return done + sum(lane.result() for lane in self._more)
 
     def _lane(self) -> int:
         done = 0
         with core().app_context(), self._ways() as ways:
-            while not (self._ended or self.is_over or ways.outward.resting):
-                claim = claimed(work.SEND, LEASE)
-                if claim is None:
+            with transaction():
+                secret = open_secret(master())
+            while not self._stops(ways):
+                batch = claimed_many(work.SEND, BATCH if done >= LANE_MESSAGES else 1, WAITS)
+                if not batch:
                     break
-                _one(claim, ways)
-                done += 1
-                self.is_over = self.is_over or time.monotonic() >= self._until
+                while batch and not self._stops(ways):
+                    _one(batch.pop(0), ways, secret)
+                    done += 1
+                    self.is_over = self.is_over or time.monotonic() >= self._until
+                if batch:
+                    _give_back(batch)
                 if done == LANE_MESSAGES:
                     self._widen()
+            _count(ways.outward)
         return done
+
+    def _stops(self, ways: Ways) -> bool:
+        return self._ended or self.is_over or ways.outward.resting
 
     def _ways(self) -> Ways:
         inward = Relays(self._inward, self._rests, on_rest=_warn) if self._inward else None
@@ -100,7 +118,7 @@ class _Turn:
 
     def _widen(self) -> None:
         with self._widening:
-            if len(self._more) < LANES - 1 and not self._ended:
+            if len(self._more) < LANES - 1 and not self._is_wide:
                 self._more.append(self._pool.submit(self._lane))
 
 
@@ -153,23 +171,44 @@ def _warn(name: str, rest: Rest) -> None:
     log.log(level, "relay rests", extra=facts | {"seconds": round(rest.until - time.time())})
 
 
-def _one(claim: work.Claim, ways: Ways) -> None:
+def _count(relays: Relays) -> None:
+    """Write down how what was handed over was encrypted: once a lane, for numbers that may miss some where a worker is killed."""
+    told = {key: number for key, number in relays.handed.items() if number}
+    if told:
+        with transaction():
+            for (name, version), number in told.items():
+                deliveries.encrypted(name, version, number)
+
+
+def _hosted() -> Sequence[str]:
+    with transaction():
+        return domains.names()
+
+
+def _give_back(claims: Sequence[work.Claim]) -> None:
+    with transaction():
+        for claim in claims:
+            work.forgive(claim)
+
+
+def _one(claim: work.Claim, ways: Ways, secret: CaseSecret) -> None:
     if claim.attempts > ATTEMPTS:
         _set_aside(claim, "poison")
         return
     try:
-        with transaction(claim.mailbox_id):
-            if not work.holds(claim):
-                return
-            leaving = outbox.open_claim(claim)
-            if leaving is None:
-                work.finish(claim)
-                return
-            keys = keys_of(claim)
-            raw = messages.source(keys, leaving.message_id)
-            parts = ways.parts(leaving.recipients, domains.names() if ways.inward else ())
+        about = leaving.begin(claim)
+        if isinstance(about, leaving.Stays):
+            with transaction(claim.mailbox_id):
+                leaving.leave_be(claim, about)
+            return
+        keys = open_mailbox(
+            master(), claim.mailbox_id, WorkerJob(claim.kind, claim.mailbox_id, about.wrapped_keys)
+        )
+        raw = messages.opened_source(keys, about.message_id, about.content_key, about.sealed)
+        mark = marking.reference_mark(secret, fingerprint.reference(raw))
+        parts = ways.parts(about.recipients, _hosted() if ways.inward else ())
         for number, (relays, recipients) in enumerate(parts, 1):
-            outcome = _attempt(claim, leaving, raw, relays, recipients, is_last=number == len(parts))
+            outcome = _attempt(about, raw, relays, recipients, mark, is_last=number == len(parts))
             _warn_of(keys, outcome)
     except OperationalError:
         raise  # the database is away: the lease ends by itself, and what was handed over is flagged then
@@ -190,32 +229,30 @@ def _one(claim: work.Claim, ways: Ways) -> None:
 
 
 def _attempt(
-    claim: work.Claim,
-    leaving: outbox.Leaving,
+    about: leaving.Leaving,
     raw: bytes,
     relays: Relays,
     recipients: Sequence[str],
+    mark: bytes | None,
     *,
     is_last: bool,
 ) -> Outcome:
     """One try for those who go one way. The rows say `handed` before the last dot is written, and the outcome after the reply."""
 
-    def before_dot() -> None:
-        with transaction(claim.mailbox_id):
-            if not work.holds(claim):
-                raise LeaseLost("lease")
-            outbox.mark_handed(leaving, relays.accepted)
+    claim = about.claim
 
-    outcome = relays.send(leaving.envelope_from, recipients, raw, before_dot=before_dot)
-    with transaction(claim.mailbox_id):
-        if not work.holds(claim):
+    def before_dot() -> None:
+        if not leaving.hand_over(about, relays.accepted, mark):
             raise LeaseLost("lease")
-        for item in outcome.recipients:
-            # What we found out by ourselves has a status beside our words, where a relay's reply holds its own.
-            reply = item.reply if item.code else f"{item.enhanced} {item.reply}".strip()
-            outbox.note(leaving, item.address, item.kind, item.code, reply)
-        if is_last:
-            outbox.settle(claim, leaving)
+
+    outcome = relays.send(about.envelope_from, recipients, raw, before_dot=before_dot)
+    answers = [_answer(item) for item in outcome.recipients]
+    if not (is_last and _is_sent(about, answers)):
+        with transaction(claim.mailbox_id):
+            if not leaving.note(about, answers):
+                raise LeaseLost("lease")
+            if is_last:
+                leaving.settle(about)
     log.info(
         "attempted",
         extra={
@@ -226,6 +263,22 @@ def _attempt(
         },
     )
     return outcome
+
+
+def _is_sent(about: leaving.Leaving, answers: Sequence[leaving.Answer]) -> bool:
+    """Whether all was sent, and is written down so: nearly always. What it leaves to settle can be noted once more."""
+    if any(one.kind != "sent" for one in answers):
+        return False
+    word = leaving.note_sent(about, answers)
+    if word == "lost":
+        raise LeaseLost("lease")
+    return word == "finished"
+
+
+def _answer(item: RecipientOutcome) -> leaving.Answer:
+    # What we found out by ourselves has a status beside our words, where a relay's reply holds its own.
+    reply = item.reply if item.code else f"{item.enhanced} {item.reply}".strip()
+    return leaving.Answer(item.address, item.kind, item.code, reply)
 
 
 def _warn_of(keys: MailboxKeys, outcome: Outcome) -> None:
@@ -248,12 +301,12 @@ def _put_off(claim: work.Claim) -> None:
         return
     with transaction(claim.mailbox_id):
         if work.holds(claim):
-            outbox.put_off(claim, outbox.retry_after(claim.attempts))
+            leaving.put_off(claim, outbox.retry_after(claim.attempts))
 
 
 def _set_aside(claim: work.Claim, problem: str) -> None:
     with transaction(claim.mailbox_id):
         if not work.holds(claim):
             return
-        outbox.give_up(claim, problem)
+        leaving.give_up(claim, problem)
     log.error("set aside", extra={"mailbox": claim.mailbox_id, "item": claim.item_id, "problem": problem})

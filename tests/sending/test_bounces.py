@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from webmail.db import transaction
 from webmail.mail import correspondents
 from webmail.mail.addresses import base_local, parse_spec
-from webmail.sending import bounces, drafts, events, outbox, returning, submitting
+from webmail.sending import bounces, drafts, events, leaving, outbox, returning, submitting
 from webmail.sending.events import Told
 
 A, B = "a@example.org", "b@example.org"
@@ -104,18 +104,19 @@ def test_the_outbox_tells_what_it_does(opened, ann, sent, worker, superuser):
     with worker.app_context():
         with transaction():
             [claim] = work.claim(work.SEND, 1, timedelta(minutes=1))
+        about = leaving.begin(claim)
         with transaction(ann.mailbox_id):
-            leaving = outbox.open_claim(claim)
-            outbox.note(leaving, A, "sent", 250, "250 2.0.0 kept")
-            outbox.note(leaving, B, "deferred", 452, "452 4.2.2 mailbox full")
-            outbox.settle(claim, leaving)
+            first = leaving.Answer(A, "sent", 250, "250 2.0.0 kept")
+            second = leaving.Answer(B, "deferred", 452, "452 4.2.2 mailbox full")
+            assert leaving.note(about, [first, second])
+            leaving.settle(about)
         superuser.execute(text("UPDATE work SET due_at = now()"))
         with transaction():
             [claim] = work.claim(work.SEND, 1, timedelta(minutes=1))
+        leaving.begin(claim)
         with transaction(ann.mailbox_id):
-            leaving = outbox.open_claim(claim)
-            outbox.put_off(claim, timedelta(minutes=1))
-            outbox.give_up(claim, "error")
+            leaving.put_off(claim, timedelta(minutes=1))
+            leaving.give_up(claim, "error")
     found = opened(ann, lambda keys: outbox.statuses(ann.mailbox_id, [message]))
     first, second = found[message]
     assert [event.kind for event in first.timeline] == ["queued", "handed"]

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from webmail import work
 from webmail.db import transaction
 from webmail.errors import Conflict, Refused
-from webmail.sending import drafts, outbox, returning, submitting
+from webmail.sending import drafts, leaving, outbox, returning, submitting
 from webmail.sending.composing import CompositionError
 from webmail.sending.outbox import Status
 
@@ -41,16 +41,15 @@ def attempt(worker, ann, superuser):
         with worker.app_context():
             with transaction():
                 [claim] = work.claim(work.SEND, 1, timedelta(minutes=1))
-            with transaction(ann.mailbox_id):
-                leaving = outbox.open_claim(claim)
-                if handed:
-                    outbox.mark_handed(leaving, handed)
+            about = leaving.begin(claim)
+            if handed:
+                assert leaving.hand_over(about, handed)
             if outcomes is None:
-                return None, set(leaving.recipients)
+                return None, set(about.recipients)
             with transaction(ann.mailbox_id):
-                for recipient in leaving.recipients:
-                    outbox.note(leaving, recipient, outcomes[recipient], 250, "x" * 900)
-                return outbox.settle(claim, leaving), set(leaving.recipients)
+                answers = [leaving.Answer(one, outcomes[one], 250, "x" * 900) for one in about.recipients]
+                assert leaving.note(about, answers)
+                return leaving.settle(about), set(about.recipients)
 
     return make
 
@@ -126,7 +125,7 @@ def test_five_days_hold_fewer_attempts_than_are_allowed(worker):
 
 def test_one_that_is_given_up_does_not_stop_the_other(send, attempt, states):
     send(f"{A}, {B}")
-    for _ in range(outbox.MOST_REPEATS - 1):
+    for _ in range(leaving.MOST_REPEATS - 1):
         assert attempt({A: "unknown", B: "deferred"})[0]
     assert attempt({A: "unknown", B: "deferred"})[0]
     assert {recipient: state[0] for recipient, state in states().items()} == {A: "failed", B: "deferred"}

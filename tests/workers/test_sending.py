@@ -13,12 +13,16 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.pool import NullPool
 
 from webmail import jobs, work
 from webmail.db import transaction
+from webmail.governance.cases.sealing import open_secret
+from webmail.governance.quarantine import marking
 from webmail.mail import messages
-from webmail.sending import outbox
+from webmail.sending import leaving, outbox
 from webmail.sending.relay.connection import Connection
 
 FIRST, SECOND, THIRD = "carla@example.org", "dmitri@example.net", "eve@example.com"
@@ -28,7 +32,9 @@ def left(superuser):
     return superuser.execute(text("SELECT *, now() FROM work WHERE kind = 'send' ORDER BY due_at")).all()
 
 
-def test_what_leaves_is_what_lies_in_sent_byte_for_byte(sending, sink, ann, write, rows, opened, superuser):
+def test_what_leaves_is_what_lies_in_sent_byte_for_byte(
+    sending, sink, ann, write, rows, opened, superuser, master
+):
     body = ".leading dot\n" + "long line " * 40 + "\n>From here\n\nčeština ☃\n.\nend"
     (message,), _ = write(ann, f"Carla <{FIRST}>", ("Grüße",), body, bcc=SECOND)
     assert sending.drain() == 1
@@ -46,6 +52,10 @@ def test_what_leaves_is_what_lies_in_sent_byte_for_byte(sending, sink, ann, writ
     assert states[FIRST].reply == "250 2.0.0 kept"
     assert left(superuser) == []
     assert superuser.execute(text("SELECT finished_at IS NOT NULL FROM submission")).scalar()
+    bare = mail.raw.split(b"Message-ID: <")[1].split(b">")[0].decode()
+    mark = opened(ann, lambda keys: marking.reference_mark(open_secret(master), bare))
+    found = superuser.execute(text("SELECT message_id, reference, content FROM message_mark")).one()
+    assert found == (message, mark, None), "found again by its Message-ID, where there is a case"
     assert sending.drain() == 0
 
 
@@ -225,7 +235,7 @@ def test_a_relay_that_never_answers_the_dot_gets_five_copies_and_no_more(
     for _ in range(8):
         sending.drain()
         due()
-    assert len(sink.mails) == outbox.MOST_REPEATS
+    assert len(sink.mails) == leaving.MOST_REPEATS
     row = rows()[FIRST]
     assert (row.state, row.repeated) == ("failed", True)
     assert "the message" in row.reply
@@ -360,6 +370,71 @@ def test_a_turn_ends_and_the_next_is_rung_for(sending, sink, ann, write, monkeyp
     assert sink.subjects() == ["a", "b"]
 
 
+def strike_at_dot(sink, number, strike):
+    """Call `strike` when the peer has read the dot of this many messages."""
+    came = itertools.count(1)
+
+    def dot():
+        if next(came) == number:
+            strike()
+        else:
+            sink.hooks["DOT"] = dot
+
+    sink.hooks["DOT"] = dot
+
+
+def test_what_was_claimed_at_once_is_given_back_when_the_turn_ends(
+    sending, sink, ann, write, monkeypatch, superuser
+):
+    monkeypatch.setattr(sending, "LANES", 1)
+    first = sending.LANE_MESSAGES
+    write(ann, FIRST, [f"n{number:02}" for number in range(first + sending.BATCH)])
+    turns, run = [], sending._Turn.run
+    monkeypatch.setattr(sending._Turn, "run", lambda self: turns.append(self) or run(self))
+    strike_at_dot(sink, first + 2, lambda: setattr(turns[0], "_until", 0))
+    assert sending.drain() == first + 2
+    waiting = left(superuser)
+    assert len(waiting) == sending.BATCH - 2
+    assert {(row.lease, row.attempts) for row in waiting} == {(None, 0)}
+    assert all(row.due_at <= row.now for row in waiting)
+    assert sending.drain() == sending.BATCH - 2
+
+
+def test_what_was_claimed_by_a_dead_worker_waits_for_a_minute(in_child, sending, sink, ann, write, superuser):
+    first = sending.LANE_MESSAGES
+    write(ann, FIRST, [f"n{number:02}" for number in range(first + sending.BATCH)])
+    child = []
+    strike_at_dot(sink, first + 1, lambda: os.kill(child[0], signal.SIGKILL))
+    pid, wait = in_child(one_lane)
+    child.append(pid)
+    assert wait() == signal.SIGKILL
+    waits = sorted((row.due_at - row.now).total_seconds() for row in left(superuser))
+    assert len(waits) == sending.BATCH
+    assert waits[-2] <= sending.WAITS.total_seconds() < waits[-1] <= leaving.LEASE.total_seconds()
+
+
+def one_lane():
+    import workers.sending
+
+    workers.sending.LANES = 1
+
+
+@pytest.mark.parametrize("role", ["web", "inbound"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        "outbox_begin(1, 1, 1, '1 minute')",
+        "outbox_hand_over(1, 1, 1, '{1}', NULL)",
+        "outbox_note_sent(1, 1, 1, '{1}', '{250}', '{ok}', '{1}', '{250}', '{ok}', ARRAY[sha256('a')])",
+    ],
+)
+def test_the_outbox_is_emptied_by_workers_alone(database, role, call):
+    engine = create_engine(database.urls[role], poolclass=NullPool)
+    with engine.connect() as connection, pytest.raises(ProgrammingError, match="permission denied"):
+        connection.execute(text(f"SELECT {call}"))
+    engine.dispose()
+
+
 def test_two_processes_send_each_of_200_once(in_child, sink, ann, write, rows, superuser):
     names = [f"m{number:03}" for number in range(200)]
     write(ann, FIRST, names)
@@ -399,23 +474,13 @@ def kill_at(point, after=0):
         if point == "relay.send":
             Relay.send = then(Relay.send)
         elif point == "handed, not committed":
-            inner = outbox.mark_handed
-            outbox.mark_handed = lambda *args: (
-                inner(*args),
-                came.__setitem__(0, came[0] + 1),
-                came[0] > after and die(),
-            )
+            leaving.hand_over = then(leaving.hand_over)
         elif point == "handed, committed":
             send = Connection.send
             dot = then(send)
             Connection.send = lambda self, data, *rest: (dot if data == b".\r\n" else send)(self, data, *rest)
         elif point == "answered, not committed":
-            inner_settle = outbox.settle
-            outbox.settle = lambda *args: (
-                inner_settle(*args),
-                came.__setitem__(0, came[0] + 1),
-                came[0] > after and die(),
-            )
+            leaving.note_sent = then(leaving.note_sent)
         elif point == "committed":
             workers.sending.log.info = then(workers.sending.log.info)
 

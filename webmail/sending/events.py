@@ -72,13 +72,13 @@ def record(
         "ids": [new_id() for _ in numbers],
         "at": at,
         "kind": told.kind,
-        "code": told.reply_code if told.reply_code and 200 <= told.reply_code <= 599 else None,
+        "code": shown_code(told),
         "status": told.status,
         "reason": told.reason,
-        "reply": bounces.clean_reply(told.reply),
+        "reply": shown_reply(told),
         "until": told.until,
         "report": report_id,
-        "fingerprint": _fingerprint(told),
+        "fingerprint": fingerprint(told),
     }
     return {number for (number,) in rows(_RECORD, values)}
 
@@ -94,7 +94,18 @@ _RECORD = """
     RETURNING number"""
 
 
-def _fingerprint(told: Told) -> bytes:
+def shown_code(told: Told) -> int | None:
+    """The reply's code as it is kept: one that SMTP knows, or None."""
+    return told.reply_code if told.reply_code and 200 <= told.reply_code <= 599 else None
+
+
+def shown_reply(told: Told) -> str:
+    """What was said, as it is kept: one line without control marks."""
+    return bounces.clean_reply(told.reply)
+
+
+def fingerprint(told: Told) -> bytes:
+    """16 octets that stand for what was said, so that the same is written down once."""
     until = told.until.isoformat() if told.until else ""
     said = (told.kind, str(told.reply_code), told.status, bounces.clean_reply(told.reply), until)
     return sha256("\0".join(said).encode("utf-8", "replace")).digest()[:16]
