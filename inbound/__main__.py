@@ -1,19 +1,24 @@
-"""`python -m inbound`: the inbound SMTP process. SIGTERM ends it in order, SIGHUP reads the certificate again."""
+"""`python -m inbound`: the inbound SMTP process. SIGTERM ends it in order, SIGHUP reads the certificate again.
+
+A certificate that was renewed is found within a minute without being told. Sockets that a service manager holds open
+(sd_listen_fds(3)) are used instead of MTUMAIL_SMTP_LISTEN: who connects during a restart waits for the next process.
+"""
 
 import asyncio
 import logging
 import os
 import resource
 import signal
+import socket
 import ssl
 import sys
 
-from inbound import health, logs
+from inbound import logs
 from inbound.limits import Limits, parse_networks
 from inbound.listener import Server
 from inbound.ports import Ports
 from inbound.tls import Certificate
-from webmail import config
+from webmail import config, health
 from webmail.config import Settings
 from webmail.errors import SettingError
 
@@ -51,6 +56,11 @@ def build(settings: Settings, ports: Ports | None = None) -> Server:
     return Server(ports, limits, host=settings.host_name, certificate=certificate)
 
 
+def handed_over() -> list[socket.socket]:
+    """The sockets that a service manager listens on for us; see docs/systemd."""
+    return [socket.socket(fileno=3 + number) for number in range(config.handed_over())]
+
+
 async def run(server: Server, settings: Settings) -> bool:
     """Serve until SIGTERM or SIGINT. False if a thread hangs: see Server.stop. Raises OSError when an address is taken."""
     loop = asyncio.get_running_loop()
@@ -58,11 +68,14 @@ async def run(server: Server, settings: Settings) -> bool:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, over.set)
     loop.add_signal_handler(signal.SIGHUP, server.reload_certificate)
-    await server.start(settings.smtp_listen)
+    await server.start(settings.smtp_listen, handed_over())
     watch = None
     if settings.smtp_health_listen:
-        watch = await health.serve(settings.smtp_health_listen, lambda: server.ready)
+        watch = await health.serve(settings.smtp_health_listen, server.missing)
+    health.tell_manager(config.notify_socket())
+    renewals = asyncio.create_task(server.follow_certificate())
     await over.wait()
+    renewals.cancel()
     clean = await server.stop()
     if watch is not None:
         watch.close()

@@ -2,7 +2,9 @@
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 
+from inbound.valid_since import read_parameter
 from webmail.mail.addresses import AddressError, parse_path
 
 MAIL_PARAMETER_BYTES = 26 + 17 + 10
@@ -40,6 +42,14 @@ class Mail:
     smtputf8: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Rcpt:
+    """A RCPT command: the path, and since when the sender knows whose it is (RFC 7293; None: it does not say)."""
+
+    path: str
+    valid_since: datetime | None = None
+
+
 def parse_command(line: bytes) -> Command:
     """One line with its line end. Raises Malformed."""
     if not line.endswith(b"\r\n"):
@@ -72,14 +82,20 @@ def parse_mail(argument: str, extended: bool) -> Mail:
     return Mail(_sender(path), size, smtputf8)
 
 
-def parse_rcpt(argument: str, extended: bool) -> str:
-    """The argument of RCPT, `TO:<path>`; the path without its brackets, not yet judged. Raises Malformed."""
+def parse_rcpt(argument: str, extended: bool) -> Rcpt:
+    """The argument of RCPT, `TO:<path> parameters`; the path without its brackets, not yet judged. Raises Malformed."""
     path, rest = split_path(argument, "TO:")
-    if _parameters(rest, extended):
+    parameters = _parameters(rest, extended)
+    valid_since = None
+    if "RRVS" in parameters:
+        valid_since = read_parameter(parameters.pop("RRVS"))
+        if valid_since is None:
+            raise Malformed("bad_syntax")
+    if parameters:
         raise Malformed("unknown_parameter")
     if not path:
         raise Malformed("bad_recipient")
-    return path
+    return Rcpt(path, valid_since)
 
 
 def split_path(argument: str, keyword: str) -> tuple[str, str]:

@@ -15,8 +15,10 @@ from inbound.logs import event
 from inbound.ports import Delivery, Nudge, Ports, Recipient, Refusal
 from inbound.threads import Threads
 from inbound.trace import Peer
+from inbound.valid_since import is_other_owner, refuses
 from webmail.mail.addresses import Address, AddressError, parse_path
 
+_LOOK = 3.0
 _NUDGES_WAITING = 1_000
 
 
@@ -67,9 +69,10 @@ class Handler:
 
     async def rcpt(self, transaction: Transaction, argument: str, extended: bool) -> str:
         """RCPT: the name of the reply; "recipient_ok" has added the mailbox to the transaction."""
-        address = self._address(argument, extended, transaction.mail.smtputf8)
-        if isinstance(address, str):
-            return address
+        asked = self._address(argument, extended, transaction.mail.smtputf8)
+        if isinstance(asked, str):
+            return asked
+        address, valid_since = asked
         if transaction.accepted >= self.limits.recipients:
             return "too_many_recipients"
         size = transaction.mail.size or 0
@@ -84,6 +87,8 @@ class Handler:
             return "trouble"
         if isinstance(found, Refusal):
             return found.value
+        if valid_since is not None and is_other_owner(found.since, valid_since):
+            return "other_owner"
         transaction.recipients.setdefault(found.mailbox_id, found)
         transaction.accepted += 1
         return "recipient_ok"
@@ -103,6 +108,16 @@ class Handler:
             event("receive failed", logging.ERROR, delivery=arrival.id, error=type(error).__name__)
             return "trouble"
 
+    async def reachable(self) -> bool:
+        """True while what is stored could be committed, as far as one look tells."""
+        if self._ports.reach is None:
+            return True
+        try:
+            await self._resolvers.call(_LOOK, self._ports.reach)
+        except Exception:
+            return False
+        return True
+
     def close(self) -> bool:
         """Take on nothing more. False if a thread still hangs in a port: it would keep the process from ending."""
         pools = (self._resolvers, self._receivers, self._nudgers)
@@ -110,12 +125,14 @@ class Handler:
             pool.close()
         return not any(pool.busy for pool in pools)
 
-    def _address(self, argument: str, extended: bool, smtputf8: bool) -> Address | str:
+    def _address(
+        self, argument: str, extended: bool, smtputf8: bool
+    ) -> tuple[Address, datetime | None] | str:
         try:
-            path = parse_rcpt(argument, extended)
-            if not smtputf8 and not path.isascii():
+            asked = parse_rcpt(argument, extended)
+            if not smtputf8 and not asked.path.isascii():
                 return "utf8_recipient"
-            return parse_path(path)
+            return parse_path(asked.path), asked.valid_since
         except Malformed as error:
             return error.reply
         except AddressError as error:
@@ -127,6 +144,9 @@ class Handler:
         if problem:
             return problem
         wire = unstuff(wire)
+        owners = [(one.address, one.since) for one in arrival.transaction.recipients.values()]
+        if refuses(wire, head, owners):
+            return "other_owner"
         mail, peer = arrival.transaction.mail, arrival.peer
         delivery = Delivery(
             id=arrival.id,

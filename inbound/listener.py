@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import Sequence
 
 from inbound.handler import Handler
@@ -14,6 +15,7 @@ from inbound.tls import Certificate
 
 _BACKLOG = 1024
 _TICK = 0.05
+_RENEWALS = 60.0
 
 
 class Server:
@@ -29,21 +31,30 @@ class Server:
         self._connections = Connections(self._handler, host, certificate)
         self._listeners: list[asyncio.Server] = []
 
-    async def start(self, addresses: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
-        """Listen on each address (host, port; 0 takes a free port); what was bound. Raises OSError, and then none is."""
+    async def start(
+        self, addresses: Sequence[tuple[str, int]], open_already: Sequence[socket.socket] = ()
+    ) -> list[tuple[str, int]]:
+        """Listen on each address (host, port; 0 takes a free port); what was bound. Raises OSError, and then none is.
+
+        `open_already`: sockets that the service manager listens on, instead of the addresses. They outlive this process: who
+        connects while it is replaced waits for the next one.
+        """
         loop = asyncio.get_running_loop()
+
+        def session() -> Session:
+            return Session(self._connections, loop)
+
         try:
-            for host, port in addresses:
-                listener = await loop.create_server(
-                    lambda: Session(self._connections, loop), host, port, backlog=_BACKLOG
-                )
-                self._listeners.append(listener)
+            for one in open_already:
+                self._listeners.append(await loop.create_server(session, sock=one, backlog=_BACKLOG))
+            for host, port in () if open_already else addresses:
+                self._listeners.append(await loop.create_server(session, host, port, backlog=_BACKLOG))
         except OSError:
             for listener in self._listeners:
                 listener.close()
             self._listeners.clear()
             raise
-        bound = [socket.getsockname()[:2] for listener in self._listeners for socket in listener.sockets]
+        bound = [one.getsockname()[:2] for listener in self._listeners for one in listener.sockets]
         ports = ",".join(str(port) for _, port in bound)
         event("listening", ports=ports, tls=self.certificate is not None)
         return bound
@@ -67,6 +78,18 @@ class Server:
         """Read the certificate again; sessions that are already secured go on with the old one."""
         if self.certificate is not None:
             self.certificate.reload()
+
+    async def missing(self) -> str:
+        """What is lacking to take mail in, "" for nothing: see `webmail.health`."""
+        if not self.ready:
+            return "stopping"
+        return "" if await self._handler.reachable() else "database"
+
+    async def follow_certificate(self) -> None:
+        """Look every minute whether the certificate was renewed; runs until it is cancelled."""
+        while self.certificate is not None:
+            await asyncio.sleep(_RENEWALS)
+            self.certificate.follow()
 
     async def stop(self) -> bool:
         """End: nobody new, 421 to all who are between commands, `Limits.shutdown` seconds for content that is coming in.

@@ -1,4 +1,4 @@
-"""What inbound asks of the rest of mtumail. `resolve`, `receive`, `authenticate` and `nudge` run in threads and may block."""
+"""What inbound asks of the rest of mtumail. All of it runs in threads and may block."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,11 +24,13 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """A local mailbox that accepts mail now. `address` is the canonical one that was resolved, for the envelope row."""
+    """A local mailbox that accepts mail now. `address` is the canonical one that was resolved, for the envelope row; `since` when
+    it has had that address, None for ever (RFC 7293)."""
 
     mailbox_id: int
     public_key: bytes
     address: str
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,12 @@ class Authenticate(Protocol):
     def __call__(self, delivery: Delivery, /) -> Delivery | Refusal: ...
 
 
+class Reach(Protocol):
+    """Look whether mail could be committed now. Any exception means that it could not; asked by the health page alone."""
+
+    def __call__(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """The ports of one server."""
@@ -88,3 +96,4 @@ class Ports:
     receive: Receive
     nudge: Nudge | None = None
     authenticate: Authenticate | None = None
+    reach: Reach | None = None

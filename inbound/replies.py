@@ -73,6 +73,7 @@ _TABLE: Mapping[str, tuple[int, str, str]] = {
     "revoked": _NO_SUCH_MAILBOX,
     # A name that was taken back rests for two years: who still writes to it should stop, and not find somebody else there later.
     "reclaimed": (550, "5.1.6", "This mailbox is no longer in use"),
+    "other_owner": (550, "5.7.17", "This mailbox belongs to somebody else than at that time (RFC 7293)"),
     "not_local": (550, "5.7.1", "Relaying denied"),
     "full": (452, "4.2.2", "Mailbox full; try again later"),
     "over_limit": (450, "4.2.1", "Mailbox is receiving too much mail; try again later"),
@@ -115,8 +116,8 @@ REPLIES: Mapping[str, Reply] = MappingProxyType({name: Reply(name, *row) for nam
 
 
 def ehlo(host: str, size: int, starttls: bool) -> bytes:
-    """The multi-line answer to EHLO: extensions of RFC 1870, 2034, 2920, 3207, 6152 and 6531. No AUTH, no CHUNKING, no DSN."""
-    words = [host, "PIPELINING", f"SIZE {size}", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"]
+    """The answer to EHLO: extensions of RFC 1870, 2034, 2920, 3207, 6152, 6531 and 7293. No AUTH, no CHUNKING, no DSN."""
+    words = [host, "PIPELINING", f"SIZE {size}", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "RRVS"]
     if starttls:
         words.append("STARTTLS")
     lines = [f"250-{word}" for word in words[:-1]] + [f"250 {words[-1]}"]

@@ -115,7 +115,8 @@ class Session(Connection):
             raise ConnectionAbortedError
         self.transport = secured
         self._reader._transport = self._writer._transport = secured  # type: ignore[attr-defined]
-        self._replace_writer(self._writer)  # type: ignore[attr-defined]
+        # What asyncio's own start_tls does in a helper, whose name is another one in each version of Python.
+        self._transport, self._over_ssl = secured, True
         tls: ssl.SSLObject = secured.get_extra_info("ssl_object")
         self.peer = Peer(self.peer.ip, tls=f"{tls.version()} {(tls.cipher() or ('unknown',))[0]}")
         self.transaction = None

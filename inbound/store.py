@@ -1,6 +1,7 @@
 """The ports of a real server: mailboxes and messages in Postgres, workers behind Redis."""
 
 from flask import Flask
+from sqlalchemy import text
 
 from inbound import ports
 from inbound.authentication.dns import Resolver
@@ -27,7 +28,7 @@ def connect(settings: Settings, threads: int) -> ports.Ports:
             found = mailboxes.resolve(address) if address.domain else _postmaster(address.local)
         if isinstance(found, mailboxes.Refusal):
             return ports.Refusal(found.value)
-        return ports.Recipient(found.mailbox_id, found.public_key, found.address)
+        return ports.Recipient(found.mailbox_id, found.public_key, found.address, found.since)
 
     def receive(delivery: ports.Delivery) -> None:
         taken = [
@@ -39,7 +40,11 @@ def connect(settings: Settings, threads: int) -> ports.Ports:
     def nudge(_: ports.Delivery) -> None:
         jobs.ring(jobs.FILE)
 
-    return ports.Ports(resolve, receive, nudge, _judge(settings, app))
+    def reach() -> None:
+        with app.app_context(), db.transaction() as session:
+            session.execute(text("SELECT 1"))
+
+    return ports.Ports(resolve, receive, nudge, _judge(settings, app), reach)
 
 
 def _judge(settings: Settings, app: Flask) -> Judge | None:

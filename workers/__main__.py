@@ -1,8 +1,9 @@
-"""`python -m workers`: one parent that keeps five children alive: filing, sending, fetching, keeping, and the
-clock.
+"""`python -m workers`: one parent that keeps five children alive: filing, sending, fetching, keeping, and the clock; and a sixth
+for a health page where one is asked for.
 
 The parent imports everything and never opens a connection, so a child costs little and inherits nothing that two processes must
-not share. A child that dies is started again; SIGTERM lets running jobs finish.
+not share. A child that dies is started again; SIGTERM lets running jobs finish. As many of these parents as you like work side by
+side, on one machine or several: what each takes is claimed row by row.
 
 RQ's own cron is not used: it writes pickled jobs, which our workers refuse, and keeps its clock in Redis, which may be empty.
 """
@@ -23,8 +24,20 @@ from sqlalchemy.exc import OperationalError
 
 from webmail import config, db, jail, logs
 from webmail.errors import SettingError
-from workers import checkpoints, fetching, filing, keeping, scheduled, schedules, sending, telling
-from workers.context import core
+from webmail.health import tell_manager
+from workers import (
+    alerting,
+    checkpoints,
+    fetching,
+    filing,
+    health,
+    keeping,
+    scheduled,
+    schedules,
+    sending,
+    telling,
+)
+from workers.context import close, core
 from workers.nudges import Horse, Nudge
 from workers.parents import die_with_parent
 
@@ -60,7 +73,9 @@ def _clock() -> None:
     while not stopping:
         try:
             keeping.sweep()
+            _sweeps.mark("sweep")
             checkpoints.nudge()
+            alerting.nudge()
         except OperationalError as error:
             log.warning("database unreachable", extra={"error": type(error.orig).__name__})
             with core().app_context():
@@ -75,18 +90,27 @@ CHILDREN: Mapping[str, Callable[[], None]] = {
     "keeping": lambda: _queue("keeping"),
     "clock": _clock,
 }
+_HEALTH = "health"
+_children, _sweeps = health.Board(tuple(CHILDREN)), health.Board(("sweep",))
+
+
+def _health() -> None:
+    settings = core().extensions["settings"]
+    health.run(settings.worker_health_listen, settings.redis_url, _children, _sweeps)
 
 
 def _start(name: str) -> int:
     pid = os.fork()
     if pid:
+        if name in CHILDREN:
+            _children.mark(name)
         return pid
     code = 1
     try:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         die_with_parent(signal.SIGTERM)
-        CHILDREN[name]()
+        (_health if name == _HEALTH else CHILDREN[name])()
         code = 0
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else 1
@@ -125,15 +149,20 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
     jail.start()
-    running = {_start(name): name for name in CHILDREN}
+    manager = config.notify_socket()  # asked before there are children, which need not know
+    names = [*CHILDREN, *([_HEALTH] if settings.worker_health_listen else [])]
+    running = {_start(name): name for name in names}
     log.info("ready", extra={"children": len(running)})
-    born = dict.fromkeys(CHILDREN, time.monotonic())
+    tell_manager(manager)
+    born = dict.fromkeys(names, time.monotonic())
     try:
         while True:
             pid, _status = os.wait()
             name = running.pop(pid, None)
             if name is None:
                 continue
+            if name in CHILDREN:
+                _children.clear(name)
             log.warning("child ended", extra={"child": name})
             if time.monotonic() - born[name] < 1:
                 time.sleep(1)
@@ -146,6 +175,7 @@ def main() -> int:
 def _end(running: dict[int, str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
+    close()
     for pid in running:
         os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_SECONDS

@@ -9,7 +9,7 @@ from webmail import jobs, samples, schedules
 from webmail.db import transaction
 from webmail.privacy import retention
 from webmail.schedules import Run
-from workers import acting, backing_up, erasing
+from workers import acting, backing_up, domains, erasing, watching
 from workers.context import core
 
 log = logging.getLogger(__name__)
@@ -106,4 +106,7 @@ RUNS: Mapping[str, Callable[[Run], None]] = {
     schedules.JOURNAL: lambda _run: backing_up.often(),
     schedules.DRILL: lambda _run: backing_up.monthly(),
     schedules.METRICS: _sample,
+    schedules.SECRETS: lambda _run: watching.look(),
+    schedules.DOMAINS: domains.look_daily,
+    schedules.DELIVERIES: domains.fold,
 }

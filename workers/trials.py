@@ -2,14 +2,16 @@
 
 from datetime import UTC, datetime
 
-from webmail import jobs
+from webmail import jobs, phrases
 from webmail.config import Settings
 from webmail.db import transaction
 from webmail.mail.addresses import AddressError
+from webmail.phrases import gettext as _
 from webmail.sending import trials
 from webmail.sending.composing import CompositionError
 from webmail.sending.relay import RelaySettings, trial
 from webmail.sending.relay.trial import Line
+from webmail.settings import languages
 from workers.context import core
 
 
@@ -24,7 +26,8 @@ def drain() -> int:
             if claimed is None:
                 return done
             trial_id, address = claimed
-            outcome, lines = _try(core().extensions["settings"], address)
+            with phrases.written_in(languages.glance()):
+                outcome, lines = _try(core().extensions["settings"], address)
             with transaction():
                 trials.finish(trial_id, outcome, lines)
             done += 1
@@ -38,7 +41,7 @@ def _try(settings: Settings, address: str) -> tuple[str, list[Line]]:
     try:
         raw = trial.build_mail(sender, address, datetime.now(UTC))
     except (AddressError, CompositionError):
-        return "failed", [Line("-", "there is no address to send to: the account has no contact address")]
+        return "failed", [Line("-", _("there is no address to send to: the account has no contact address"))]
     lines, kinds = [], set()
     for one in relays:
         lines.append(Line("-", f"{one.name} ({one.label})"))

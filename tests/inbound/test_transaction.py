@@ -171,7 +171,7 @@ def test_what_ehlo_offers(client):
     lines = client.say("EHLO peer.test").splitlines()
     assert lines[0] == "250-mx.mtumail.test"
     words = {line[4:] for line in lines[1:]}
-    assert words == {"PIPELINING", "SIZE 26214400", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"}
+    assert words == {"PIPELINING", "SIZE 26214400", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "RRVS"}
 
 
 @pytest.mark.parametrize(

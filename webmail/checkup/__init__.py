@@ -7,7 +7,7 @@ CLERK_* is not that of the web app.
 from collections.abc import Callable, Iterable
 
 from webmail import config
-from webmail.checkup import database, local, outside, servers
+from webmail.checkup import backups, database, doors, local, outside, servers
 from webmail.checkup.findings import Finding, bad, ok, warn
 from webmail.config import Settings
 from webmail.errors import SettingError
@@ -20,11 +20,20 @@ HERE: tuple[Check, ...] = (
     local.certificate,
     local.proxy,
     local.listening,
+    backups.folder,
     database.look,
     servers.redis,
+    doors.pages,
 )
-BEYOND: tuple[Check, ...] = (outside.clerk, outside.relays, outside.names)
-"""Asks others: Clerk, the relays, DNS. Each is given a few seconds."""
+BEYOND: tuple[Check, ...] = (
+    outside.clerk,
+    outside.relays,
+    outside.names,
+    doors.front,
+    doors.exchanger,
+    backups.storage,
+)
+"""Asks others: Clerk, the relays, DNS, and our own names as others see them. Each is given a few seconds."""
 
 
 def run(*, offline: bool = False) -> list[Finding]:
@@ -37,7 +46,9 @@ def run(*, offline: bool = False) -> list[Finding]:
         settings = config.read()
     except SettingError as error:
         return [bad("settings", str(error)), *unknown]
-    findings = [ok("settings", settings.environment), *unknown]
-    for look in HERE if offline else HERE + BEYOND:
-        findings.extend(look(settings))
-    return findings
+    return [ok("settings", settings.environment), *unknown, *examine(settings, offline=offline)]
+
+
+def examine(settings: Settings, *, offline: bool = False) -> list[Finding]:
+    """Look at everything that these settings name."""
+    return [one for look in (HERE if offline else HERE + BEYOND) for one in look(settings)]

@@ -124,6 +124,11 @@ def _lasts(read: x509.Certificate) -> Finding:
     return warn("certificate", words, mend) if left > ENDS_NOW else bad("certificate", words, mend)
 
 
+def end_of(certificate: bytes) -> datetime:
+    """When a certificate (DER) is no longer good. Raises ValueError."""
+    return x509.load_der_x509_certificate(certificate).not_valid_after_utc
+
+
 def _is_for(read: x509.Certificate, name: str) -> bool:
     try:
         known = read.extensions.get_extension_for_class(

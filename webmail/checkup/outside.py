@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import dns.exception
 import dns.resolver
 import dns.reversename
-from sqlalchemy import create_engine, text
+from sqlalchemy import TextClause, create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
@@ -18,6 +19,7 @@ from webmail.identity.clerk.settings import ClerkSettings
 from webmail.identity.clerk.transport import BackendError, BackendRefused, Limits, Transport
 from webmail.sending.relay.connection import Connection, SessionError
 from webmail.sending.relay.settings import RelaySettings
+from webmail.settings import dkim_records
 
 _SECONDS = 5.0
 MOST_DOMAINS = 20
@@ -120,6 +122,7 @@ def names(settings: Settings) -> Iterator[Finding]:
         yield _own_name(resolver, settings.host_name)
         for domain in _hosted(settings.database_url):
             yield from _domain(resolver, domain, settings.host_name)
+        yield from _dkim(resolver, settings.database_url)
     except (_Silent, dns.exception.DNSException, OSError):
         yield warn("dns", "no resolver answers", "look at MTUMAIL_DNS, or /etc/resolv.conf")
 
@@ -160,20 +163,48 @@ def _own_name(resolver: dns.resolver.Resolver, host: str) -> Finding:
     return ok("dns", f"{host} is {', '.join(addresses)}, and back")
 
 
+def _dkim(resolver: dns.resolver.Resolver, database_url: str) -> Iterator[Finding]:
+    """That the keys we sign with are those that the world finds."""
+    for name, selector, algorithm, public in _rows(database_url, _ACTIVE):
+        owner = dkim_records.name(selector, name)
+        wanted = _tag(dkim_records.record(algorithm, bytes(public)), "p")
+        if wanted in [_tag(one, "p") for one in _look_up(resolver, owner, "TXT")]:
+            yield ok("dkim", f"{owner} is published")
+        else:
+            yield bad(
+                "dkim",
+                f"{owner} is not in DNS, or not the key we sign with: our signatures are worth nothing",
+                f"`mtumail keys dkim list {name} --records` shows what to publish",
+            )
+
+
+def _tag(record: str, name: str) -> str:
+    """The value of a tag of a DKIM record, without the blanks that may be anywhere in it (RFC 6376 section 3.2)."""
+    pairs = (one.partition("=") for one in record.split(";"))
+    return next(("".join(value.split()) for tag, _, value in pairs if tag.strip() == name), "")
+
+
 def _hosted(database_url: str) -> list[str]:
+    return [name for (name,) in _rows(database_url, _HOSTED)]
+
+
+def _rows(database_url: str, query: TextClause) -> list[tuple[Any, ...]]:
     if not database_url:
         return []
     engine = create_engine(database_url, poolclass=NullPool, connect_args={"connect_timeout": 5})
     try:
         with engine.connect() as connection:
-            return list(connection.execute(_HOSTED, {"most": MOST_DOMAINS}).scalars())
+            return [tuple(row) for row in connection.execute(query, {"most": MOST_DOMAINS})]
     except DBAPIError:  # `database.look` has said it
         return []
     finally:
         engine.dispose()
 
 
-_HOSTED = text("SELECT name FROM domain ORDER BY name LIMIT :most")
+_HOSTED = text("SELECT name FROM domain WHERE state <> 'removed' ORDER BY name LIMIT :most")
+_ACTIVE = text("""
+    SELECT d.name, k.selector, k.algorithm, k.public_key FROM dkim_key k JOIN domain d USING (domain_id)
+     WHERE k.state = 'active' ORDER BY d.name, k.selector LIMIT 2 * :most""")
 
 
 def _domain(resolver: dns.resolver.Resolver, name: str, host: str) -> Iterator[Finding]:

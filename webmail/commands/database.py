@@ -6,12 +6,16 @@ from contextlib import contextmanager
 from flask import Flask
 
 from webmail import config, db
+from webmail.config import Settings
 
 
 @contextmanager
-def database() -> Iterator[Flask]:
-    """The database of DATABASE_URL, without any of the web; transactions are the command's to open. Raises SettingError."""
-    settings = config.read()
+def database(settings: Settings | None = None) -> Iterator[Flask]:
+    """The database of DATABASE_URL, without any of the web; transactions are the command's to open. Raises SettingError.
+
+    `settings`: of somebody else's environment; without them, of this process'.
+    """
+    settings = settings or config.read()
     settings.require("database_url")
     app = Flask("mtumail.cli", static_folder=None, template_folder=None)
     app.extensions["settings"] = settings

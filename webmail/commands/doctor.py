@@ -3,8 +3,12 @@
 import json
 import sys
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from webmail.checkup.findings import Finding
 
 _SIGNS = {"ok": "ok  ", "warn": "warn", "bad": "BAD "}
 
@@ -28,7 +32,12 @@ def doctor(offline: bool, as_json: bool, quiet: bool) -> None:
     if as_json:
         click.echo(json.dumps([asdict(one) for one in shown], ensure_ascii=False, indent=1))
     for one in [] if as_json else shown:
-        click.echo(f"{_SIGNS[one.state]} {one.what}: {one.words}")
-        if one.mend:
-            click.echo(f"     -> {one.mend}")
+        show(one)
     sys.exit(0 if all(one.good for one in findings) else 1)
+
+
+def show(one: "Finding", before: str = "") -> None:
+    """Print a finding, and below it how to mend it."""
+    click.echo(f"{_SIGNS[one.state]} {before}{one.what}: {one.words}")
+    if one.mend:
+        click.echo(f"     -> {one.mend}")
