@@ -13,7 +13,7 @@ from webmail import jobs
 from webmail.db import db, new_id
 from webmail.errors import Conflict, KeyTrouble, NotFound, Refused
 from webmail.keys import MailboxKeys, new_content_key, seal
-from webmail.mail import contacts, correspondents, filing, idn, messages, reading
+from webmail.mail import contacts, correspondents, filing, idn, messages, reading, threads
 from webmail.mail.addresses import Address, AddressError, parse_recipients, parse_spec
 from webmail.mail.folders import Kind
 from webmail.mail.mailboxes import refuse_unless_active
@@ -77,6 +77,15 @@ class Ready:
     recipients: Sequence[str]
     people: Sequence[Address]
     raw: bytes
+
+
+def begin(keys: MailboxKeys) -> None:
+    """Before a message is written that leaves in the same transaction.
+
+    What is written holds the mailbox's row, and filing takes its own lock first: who took the two the other way round would be
+    refused by the database as a deadlock, in the sight of the author.
+    """
+    threads.lock(keys.mailbox_id)
 
 
 def submit(
@@ -238,6 +247,7 @@ def keep(keys: MailboxKeys, message_id: int, sender: str, raw: bytes) -> None:
 
 def keep_new(keys: MailboxKeys, sender: str, raw: bytes) -> int:
     """Put a message that nobody drafted into Sent, as `keep` does; its id."""
+    begin(keys)
     message_id, content_key = new_id(), new_content_key()
     row = {
         "mailbox_id": keys.mailbox_id,

@@ -188,6 +188,7 @@ def _send(posted: Posted) -> BaseResponse:
         return _kept(posted, errors)
     try:
         with own_mail() as keys:
+            submitting.begin(keys)
             draft = _write(keys, posted)
             said = request.form.get("reminded", "").split()
             told = reminders.before_sending(keys, draft) if composer.wants_reminders() else []

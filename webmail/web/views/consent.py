@@ -77,6 +77,7 @@ def _by_mail(keys: MailboxKeys, message: int, offer: Offer) -> None:
     assert offer.mailto is not None
     subject = offer.mailto.subject or "unsubscribe"
     fields = drafts.Fields(to=offer.mailto.to, subject=subject, body=offer.mailto.body or subject)
+    submitting.begin(keys)
     draft = drafts.create(keys, author(), fields)
     # Where there is no room under the limit it waits in the outbox, as any other mail does.
     later.send(
