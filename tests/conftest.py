@@ -55,6 +55,18 @@ CHROMIUM_ARGUMENTS = (
 )
 
 
+LONG = ("test_an_hour_on_a_slow_link.py", "journeys", "corpora", "browser", "embedded", "backup")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What waits for long comes first, so that at the end no process is left alone with it."""
+
+    def rank(item: pytest.Item) -> int:
+        return next((at for at, part in enumerate(LONG) if part in item.path.parts), len(LONG))
+
+    items.sort(key=rank)
+
+
 @pytest.fixture(scope="session")
 def corpora() -> Path:
     """The folder of test material that other people wrote; skips where it is absent."""
@@ -283,10 +295,13 @@ def worker(_worker_core: Flask, monkeypatch: pytest.MonkeyPatch) -> Flask:
         "workers.scheduled",
         "workers.telling",
         "workers.owners",
+        "workers.quarantining",
         "workers.errands",
         "workers.fetching",
         "workers.keeping",
         "workers.trials",
+        "workers.alerting",
+        "workers.domains",
     ):
         monkeypatch.setattr(f"{module}.core", lambda: _worker_core)
     return _worker_core
