@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import Rule
 
-from webmail import audit, db, jobs
+from webmail import audit, db, jobs, phrases
 from webmail.config import Settings
 from webmail.errors import NotAllowed, NotFound, Refused
 from webmail.identity import accounts, sessions
@@ -26,65 +26,10 @@ from webmail.identity.shared import InProcessStore
 from webmail.identity.viewer import Denied, Viewer
 from webmail.keys import MasterKeys
 from webmail.web import assets, auth, boxes, confirming, filters, htmx, measured, presence, security, zones
+from webmail.web.blueprints import BLUEPRINTS
 from webmail.web.gate import Hooks
 from webmail.web.htmx import is_fragment
 from webmail.web.viewing import page
-from webmail.web.views import (
-    abuse,
-    access,
-    access_decisions,
-    access_log,
-    access_reader,
-    actions,
-    acts,
-    admin_holds,
-    admin_invitations,
-    admin_relay,
-    admin_requests,
-    admin_settings,
-    appeals,
-    backups,
-    case_acts,
-    case_openings,
-    cases,
-    compose,
-    consent,
-    contact_files,
-    contact_groups,
-    contacts,
-    exports,
-    files,
-    frames,
-    identities,
-    imports,
-    invitations,
-    leaving_us,
-    mail,
-    members,
-    memory,
-    messages,
-    metrics,
-    my_data,
-    notices,
-    outbox,
-    reports,
-    requests,
-    retention,
-    reviews,
-    roles,
-    site,
-    staff,
-    stepup,
-    tracing,
-    vacation,
-    webhooks,
-    welcome,
-)
-from webmail.web.views import help as help_pages
-from webmail.web.views import log as log_pages
-from webmail.web.views import mailboxes as mailbox_pages
-from webmail.web.views import sessions as session_pages
-from webmail.web.views import settings as settings_pages
 from webmail.web.words import gettext as _
 
 log = logging.getLogger(__name__)
@@ -117,8 +62,10 @@ def build(settings: Settings) -> Flask:
     )
     if settings.redis_url:
         jobs.bell.connect(settings.redis_url)
-    app.config["BABEL_DEFAULT_LOCALE"] = "en_GB"
-    Babel(app, timezone_selector=zones.current)
+    app.config["BABEL_DEFAULT_LOCALE"] = phrases.DEFAULT
+    app.config["BABEL_DOMAIN"] = phrases.DOMAIN
+    app.config["BABEL_TRANSLATION_DIRECTORIES"] = str(phrases.FOLDER)
+    Babel(app, locale_selector=zones.locale, timezone_selector=zones.current)
     htmx.init_app(app)
     filters.init_app(app)
     measured.init_app(app)
@@ -126,63 +73,7 @@ def build(settings: Settings) -> Flask:
     security.init_app(app, settings, master, _form_targets(clerk.settings))
     confirming.init_app(app)
     _compress(app)
-    # Imported: their routes are on it.
-    assert {
-        acts.blueprint,
-        consent.blueprint,
-        files.blueprint,
-        invitations.blueprint,
-        messages.blueprint,
-    } == {mail.blueprint}
-    assert {access_reader.blueprint, access_decisions.blueprint} == {access.blueprint}
-    assert {case_acts.blueprint, case_openings.blueprint} == {cases.blueprint}
-    assert abuse.pages is site.pages
-    assert {contact_files.blueprint, contact_groups.blueprint} == {contacts.blueprint}
-    for blueprint in (
-        mail.blueprint,
-        frames.blueprint,
-        compose.blueprint,
-        outbox.blueprint,
-        site.health,
-        site.pages,
-        reports.blueprint,
-        settings_pages.blueprint,
-        contacts.blueprint,
-        identities.blueprint,
-        vacation.blueprint,
-        help_pages.blueprint,
-        welcome.blueprint,
-        mailbox_pages.blueprint,
-        members.blueprint,
-        admin_invitations.blueprint,
-        staff.blueprint,
-        cases.blueprint,
-        access.blueprint,
-        access_log.blueprint,
-        reviews.blueprint,
-        actions.blueprint,
-        appeals.blueprint,
-        memory.blueprint,
-        notices.blueprint,
-        tracing.blueprint,
-        roles.blueprint,
-        stepup.blueprint,
-        session_pages.blueprint,
-        admin_settings.blueprint,
-        admin_relay.blueprint,
-        my_data.blueprint,
-        exports.blueprint,
-        imports.blueprint,
-        leaving_us.blueprint,
-        requests.blueprint,
-        admin_requests.blueprint,
-        admin_holds.blueprint,
-        retention.blueprint,
-        metrics.blueprint,
-        backups.blueprint,
-        log_pages.blueprint,
-        webhooks.blueprint,
-    ):
+    for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     _errors(app)
     boxes.init_app(app)
