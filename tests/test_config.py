@@ -109,7 +109,7 @@ def test_the_example_of_a_setting_is_a_good_value(name):
 
 @pytest.mark.parametrize("item", BY_NAME.values(), ids=BY_NAME)
 def test_a_setting_is_documented_where_it_is_declared(item):
-    assert re.fullmatch(r"MTUMAIL_[A-Z_]+|DATABASE_URL|REDIS_URL|CLERK_\*", item.metadata["name"])
+    assert re.fullmatch(r"MTUMAIL_[A-Z][A-Z0-9_]*|DATABASE_URL|REDIS_URL|CLERK_\*", item.metadata["name"])
     assert item.metadata["help"].endswith(".")
     assert item.metadata["example"] or item.name == "clerk"
 

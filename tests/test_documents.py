@@ -25,7 +25,9 @@ DOCUMENTS = (
     ROOT / "CHANGELOG.md",
     ROOT / "docs" / "deploy.md",
     ROOT / "docs" / "production.md",
+    ROOT / "docs" / "domains.md",
     ROOT / "docs" / "logs.md",
+    ROOT / "docs" / "queues.md",
 )
 
 

@@ -6,18 +6,23 @@ from pathlib import Path
 
 import click
 
-from webmail import config
+from webmail import config, logs
 from webmail.commands.audit import audit
 from webmail.commands.backup import backup
 from webmail.commands.dkim import dkim
 from webmail.commands.doctor import doctor
+from webmail.commands.domain import domain
+from webmail.commands.erase import erase
 from webmail.commands.export import export
 from webmail.commands.import_ import import_
 from webmail.commands.init import init
 from webmail.commands.keys import keys
+from webmail.commands.people import people
+from webmail.commands.queue import queue
 from webmail.commands.reasons import with_reason
-from webmail.commands.registration import domain, invite, names
+from webmail.commands.registration import invite, names
 from webmail.commands.relay import relay
+from webmail.commands.request import request
 from webmail.commands.restore import restore
 from webmail.commands.role import role
 from webmail.commands.setting import setting
@@ -103,6 +108,7 @@ def worker() -> None:
     """
     from workers.__main__ import main as run
 
+    logs.write_to(*config.log_file())
     sys.exit(run())
 
 
@@ -114,6 +120,7 @@ def inbound() -> None:
     """
     from inbound.__main__ import main as run
 
+    logs.write_to(*config.log_file())
     sys.exit(run())
 
 
@@ -166,8 +173,12 @@ cli.add_command(invite)
 cli.add_command(domain)
 cli.add_command(names)
 cli.add_command(setting)
+cli.add_command(queue)
+cli.add_command(people)
 cli.add_command(export)
 cli.add_command(import_)
+cli.add_command(request)
+cli.add_command(erase)
 cli.add_command(doctor)
 cli.add_command(init)
 

@@ -6,8 +6,8 @@ the error messages and the README's table are all made from these fields, so the
 
 import difflib
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,12 @@ from urllib.parse import urlsplit
 
 from webmail import setting_texts as texts
 from webmail.errors import SettingError
-
-
-def _setting(
-    name: str, help: str, example: str, default: Any = None, parse: Callable[[str], Any] = str
-) -> Any:
-    """Declare a setting: its variable, what it means, an example, the default, and how text becomes a value."""
-    return field(default=default, metadata={"name": name, "help": help, "example": example, "parse": parse})
+from webmail.setting_fields import BackupSettings
+from webmail.setting_fields import setting as _setting
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(BackupSettings):
     """Everything that differs between one installation and another."""
 
     environment: str = _setting(
@@ -104,6 +99,13 @@ class Settings:
         "MTUMAIL_SMTP_HEALTH_LISTEN",
         "Health page of inbound, off unless set.",
         "127.0.0.1:8026",
+        None,
+        texts.listen,
+    )
+    worker_health_listen: tuple[str, int] | None = _setting(
+        "MTUMAIL_WORKER_HEALTH_LISTEN",
+        "Health page of the workers, off unless set.",
+        "127.0.0.1:8027",
         None,
         texts.listen,
     )
@@ -212,27 +214,6 @@ class Settings:
         15_000_000_000,
         texts.whole(1_000_000, 10**15),
     )
-    backup_to: Path | None = _setting(
-        "MTUMAIL_BACKUP_TO",
-        "The folder of backups, best on another machine's disk. Backups are made where this and the next two are set.",
-        "/mnt/backup/mtumail",
-        None,
-        Path,
-    )
-    backup_key_file: Path | None = _setting(
-        "MTUMAIL_BACKUP_KEY_FILE",
-        "A file (mode 0600) with the key of backups, made by `mtumail keys backup`; kept apart from the master key.",
-        "/etc/mtumail-backup/backup.key",
-        None,
-        Path,
-    )
-    backup_url: str = _setting(
-        "MTUMAIL_BACKUP_URL",
-        "Postgres, with the role mtumail_backup; read by workers and by `mtumail backup`.",
-        "postgresql://mtumail_backup:secret@db.internal/mtumail",
-        "",
-        texts.database_url,
-    )
     contact: str = _setting(
         "MTUMAIL_CONTACT",
         "Where questions about privacy go; printed in the policy.",
@@ -270,6 +251,27 @@ class Settings:
         "",
         texts.long_secret,
     )
+    alert_webhook: str = _setting(
+        "MTUMAIL_ALERT_WEBHOOK",
+        "Where alerts are posted to, signed as Standard Webhooks; read by workers. The secret is kept in the admin's settings.",
+        "https://alerts.example.com/hook",
+        "",
+        texts.web_address,
+    )
+    log_file: Path | None = _setting(
+        "MTUMAIL_LOG_FILE",
+        "A file that a process logs to, instead of standard error. Opened anew when logrotate has moved it.",
+        "/var/log/mtumail/web.log",
+        None,
+        Path,
+    )
+    log_megabytes: int = _setting(
+        "MTUMAIL_LOG_MEGABYTES",
+        "How large that file grows before it is put aside by itself, nine of them; 0: never, logrotate does it.",
+        "0",
+        50,
+        texts.whole(0, 100_000),
+    )
     clerk: Mapping[str, str] = _setting("CLERK_*", "Clerk's settings: see the table below.", "", None)
 
     @classmethod
@@ -303,6 +305,10 @@ class Settings:
             )
         if self.environment == "production" and self.origin.startswith("http:"):
             raise SettingError("MTUMAIL_ORIGIN", "must be https in production", "https://mail.example.com")
+        if self.backup_to and self.backup_s3_bucket:
+            raise SettingError(
+                "MTUMAIL_BACKUP_TO", "is set beside MTUMAIL_BACKUP_S3_BUCKET; keep one of them"
+            )
         if self.master_keys and self.master_key_file:
             raise SettingError(
                 "MTUMAIL_MASTER_KEY", "is set beside MTUMAIL_MASTER_KEY_FILE; keep one of them"
@@ -328,6 +334,31 @@ class Settings:
 def read() -> Settings:
     """The settings of this process, from its environment."""
     return Settings.from_environment(os.environ)
+
+
+def handed_over() -> int:
+    """How many listening sockets the service manager opened for this process: descriptors 3 and on (sd_listen_fds(3)).
+
+    Asked once: the children of this process are not told of them.
+    """
+    mine = os.environ.pop("LISTEN_PID", "") == str(os.getpid())
+    count = os.environ.pop("LISTEN_FDS", "")
+    os.environ.pop("LISTEN_FDNAMES", None)
+    return int(count) if mine and count.isdigit() else 0
+
+
+def notify_socket() -> str:
+    """Where the service manager wants to hear that this process is ready (sd_notify(3)); "" where nobody does. Asked once."""
+    return os.environ.pop("NOTIFY_SOCKET", "")
+
+
+def log_file() -> tuple[Path | None, int]:
+    """Where this process logs to, and at how many bytes that file is put aside: known before anything else may go wrong.
+
+    Raises SettingError."""
+    ours = {name: os.environ.get(name, "") for name in ("MTUMAIL_LOG_FILE", "MTUMAIL_LOG_MEGABYTES")}
+    settings = Settings.from_environment(ours)
+    return settings.log_file, settings.log_megabytes * 1_000_000
 
 
 def sudo_user() -> str:

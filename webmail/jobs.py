@@ -24,6 +24,9 @@ EXPORT, IMPORT = "export", "import"
 OWNERS = "owners"
 CHECKPOINT = "checkpoint"
 TRIAL = "trial"
+ALERT = "alert"
+DOMAINS = "domains"
+QUARANTINE = "quarantine"
 _JOBS = {
     FILE: ("filing", "workers.filing.drain"),
     SEND: ("sending", "workers.sending.drain"),
@@ -31,9 +34,12 @@ _JOBS = {
     TELL: ("filing", "workers.telling.drain"),
     INTAKE: ("filing", "workers.intake.drain"),
     OWNERS: ("filing", "workers.owners.drain"),
+    QUARANTINE: ("filing", "workers.quarantining.drain"),
     FETCH: ("fetching", "workers.fetching.drain_pictures"),
     UNSUBSCRIBE: ("fetching", "workers.fetching.drain_unsubscriptions"),
     TRIAL: ("fetching", "workers.trials.drain"),
+    ALERT: ("fetching", "workers.alerting.drain"),
+    DOMAINS: ("fetching", "workers.domains.drain"),
     CHECKPOINT: ("fetching", "workers.checkpoints.drain"),  # its second place may be as slow as a stranger
     EXPORT: ("keeping", "workers.exporting.drain_exports"),
     IMPORT: ("keeping", "workers.exporting.drain_imports"),

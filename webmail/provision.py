@@ -8,6 +8,7 @@ to mail.
 """
 
 import importlib
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,9 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from psycopg import sql
+from psycopg.errors import LockNotAvailable
 from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from webmail.errors import SettingError
@@ -26,6 +29,7 @@ OWNER, WEB, WORKER, INBOUND = "mtumail_owner", "mtumail_web", "mtumail_worker", 
 BACKUP = "mtumail_backup"
 ROLES = (OWNER, WEB, WORKER, INBOUND, BACKUP)
 STAFF = "mtumail_staff"
+LOCK_SECONDS, LOCK_TRIES, LOCK_PAUSE = 3, 20, 0.5
 _MIGRATION_LOCK = 0x6D74_756D  # "mtum": two migration runs wait for each other
 _MODELS = (
     "webmail.audit",
@@ -45,13 +49,19 @@ _MODELS = (
     "webmail.governance.access.models",
     "webmail.governance.actions.models",
     "webmail.governance.memory.models",
+    "webmail.governance.quarantine.models",
     "webmail.work",
     "webmail.schedules",
     "webmail.samples",
+    "webmail.operations.deliveries",
+    "webmail.operations.people_models",
+    "webmail.operations.alerts_models",
     "webmail.privacy.retention",
+    "webmail.privacy.secret_models",
     "webmail.privacy.backup.models",
     "webmail.privacy.erasure.models",
     "webmail.privacy.requests.models",
+    "webmail.privacy.restricting.models",
     "webmail.privacy.export.models",
     "webmail.privacy.taking_in.models",
 )
@@ -116,8 +126,24 @@ def _make_staff(raw: Any) -> None:
 
 
 def migrate(owner_url: str, target: str = "head") -> None:
-    """Bring the schema to `target` ("head", "base", or a revision), whichever way that is. Two runs at once wait in line."""
+    """Bring the schema to `target` ("head", "base", or a revision), whichever way that is. Two runs at once wait in line.
+
+    Each step is a transaction of its own. One that cannot have its tables within LOCK_SECONDS steps back, so that those who work
+    with them do not queue up behind it, and is tried again; after LOCK_TRIES it is given up. Raises OperationalError then.
+    """
+    for tries in range(1, LOCK_TRIES + 1):
+        try:
+            _migrate(owner_url, target)
+            return
+        except OperationalError as error:
+            if not isinstance(error.orig, LockNotAvailable) or tries == LOCK_TRIES:
+                raise
+            time.sleep(LOCK_PAUSE * tries)
+
+
+def _migrate(owner_url: str, target: str) -> None:
     with _migrating(owner_url) as (config, connection):
+        connection.execute(text(f"SET lock_timeout = '{LOCK_SECONDS}s'"))
         before = _revision(connection)
         revisions = [
             script.revision for script in reversed(list(ScriptDirectory.from_config(config).walk_revisions()))

@@ -20,6 +20,8 @@ RETENTION, EMPTYING, ERASING = "retention", "emptying", "erasing"
 ACTIONS = "actions"
 BACKUP, JOURNAL, DRILL = "backup", "journal", "drill"
 METRICS = "metrics"
+SECRETS = "secrets"
+DOMAINS, DELIVERIES = "domains", "deliveries"
 PERIODS = {
     RETENTION: timedelta(hours=24),
     EMPTYING: timedelta(hours=6),
@@ -29,6 +31,9 @@ PERIODS = {
     JOURNAL: timedelta(minutes=5),
     DRILL: timedelta(hours=12),  # it looks whether a month is over
     METRICS: timedelta(minutes=5),
+    SECRETS: timedelta(hours=1),
+    DOMAINS: timedelta(hours=24),
+    DELIVERIES: timedelta(minutes=5),
 }
 """Schedule to the time from the end of one run to the next."""
 LEASE = timedelta(minutes=30)

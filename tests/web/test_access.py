@@ -195,6 +195,7 @@ def test_public_endpoints_are_few(web_app):
         "leaving_us.certificate",
         "leaving_us.proof",
         "log.signed",
+        "mta_sts.policy",
         "pages.abuse",
         "pages.abuse_outcome",
         "pages.privacy",

@@ -64,7 +64,7 @@ OUR_SCRIPTS = [
     f"/static/{name}" for name in ("vendor/htmx-4.0.1/htmx.min.js", "app.js", "keys.js", "compose.js")
 ]
 MINE = sorted(p for p in TEMPLATES.rglob("*.html") if "auth" not in p.parts)
-APART = ("access", "actions", "case", "notices", "relay")
+APART = ("access", "actions", "case", "domains", "notices", "queues", "relay", "tracing")
 """Folders of pages whose parts are swapped by nobody, and are shown whole in tests of their own."""
 PARTIALS = [p for p in MINE if p.name.startswith("_") and p.parent.name not in APART]
 
@@ -394,7 +394,10 @@ def test_only_one_script_of_others_and_only_ours_else() -> None:
         "app.js",
         "keys.js",
         "compose.js",
+        "copy.js",
         "cases.js",
+        "imports.js",
+        "leaving.css",
         "vendor/htmx-4.0.1/htmx.min.js",
         licence,
     }
@@ -511,6 +514,7 @@ def test_a_partial_has_one_root_with_an_id(app: Flask, path: Path) -> None:
         "imports": [],
         "states": {},
         "about": {},
+        "account_ends": NOW,
     }
     html = rendered(app, name_of(path), context).strip()
     is_swapped = name_of(path) not in NEVER_SWAPPED

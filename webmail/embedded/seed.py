@@ -11,6 +11,7 @@ from webmail.db import db, transaction
 from webmail.embedded.demo_mail import DemoMessage, messages
 from webmail.embedded.people import DEMO_PEOPLE, DemoPerson
 from webmail.errors import SettingError
+from webmail.governance.quarantine.marking import Marking
 from webmail.identity import accounts, roles
 from webmail.keys import MailboxKeys, MasterKeys, open_mailbox
 from webmail.mail import filing, mailboxes, reading, receiving
@@ -70,13 +71,13 @@ def _person(master: MasterKeys, person: DemoPerson, quota_bytes: int, mail: Sequ
         if not isinstance(recipient, Recipient):
             raise RuntimeError(f"the new mailbox takes no mail: {recipient}")
         for item in mail:
-            _keep(keys, recipient, item)
+            _keep(master, keys, recipient, item)
         db.session.execute(text("DELETE FROM work WHERE mailbox_id = :mailbox"), {"mailbox": mailbox_id})
 
 
-def _keep(keys: MailboxKeys, recipient: Recipient, item: DemoMessage) -> None:
+def _keep(master: MasterKeys, keys: MailboxKeys, recipient: Recipient, item: DemoMessage) -> None:
     [message_id] = receiving.receive(receiving.Envelope(item.envelope_from, [recipient]), item.raw)
-    filing.file(keys, message_id)
+    filing.file(keys, message_id, Marking(master, message_id))
     kind = Kind[item.folder.upper()]
     values = {
         "folder_id": int(kind),

@@ -11,6 +11,7 @@ from webmail.db import db, new_id, rows
 from webmail.errors import NotFound, Refused
 from webmail.identity.models import Account, SessionDenial
 from webmail.identity.viewer import Denied, Membership, Preferences, Viewer
+from webmail.settings import kept
 
 Rows = list[tuple[Any, ...]]
 NO_SIGN_IN = "no-sign-in"
@@ -33,9 +34,8 @@ def viewer(
     found = ask(_VIEWER, {"user": user_id, "session": session_id})
     if not found:
         return None
-    account_id, name, contact, status, *chosen, home_id, news, told, may_sign_in, banner, roles, denied = (
-        found[0][:-4]
-    )
+    account_id, name, contact, status, *chosen, home_id, news, told = found[0][:-10]
+    may_sign_in, banner, locale, leaving, roles, denied = found[0][-10:-4]
     if denied or status != "active":
         return Denied("denied" if denied else status)
     if not may_sign_in:
@@ -67,6 +67,8 @@ def viewer(
         news=news,
         told=told,
         banner=banner or "",
+        locale=locale or "",
+        leaving=leaving,
     )
 
 
@@ -79,6 +81,9 @@ _VIEWER = """
            (SELECT count(*) FROM staff_notice t
              WHERE t.account_id = a.account_id AND t.seen_at IS NULL AND t.due_at <= now()) AS told,
            a.may_sign_in, (SELECT value #>> '{}' FROM setting WHERE name = 'service.banner') AS banner,
+           (SELECT value #>> '{}' FROM setting WHERE name = 'languages.standard') AS locale,
+           (SELECT due_at FROM erasure e
+             WHERE e.account_id = a.account_id AND e.kind = 'account' AND e.state = 'waiting') AS leaving,
            ARRAY(SELECT role FROM account_role r WHERE r.account_id = a.account_id) AS roles,
            EXISTS (SELECT 1 FROM session_denial s WHERE s.subject IN (%(user)s, %(session)s) AND s.until > now())
                OR a.clerk_state <> 'present' AS denied,
@@ -100,9 +105,16 @@ def _preferences(count: int, density: str, reading: str, more: Mapping[str, Any]
 
 
 def meet(user_id: str, name: str = "", contact: str = "") -> int:
-    """The account of a Clerk user, made if this is the first time; its id. Two first requests at once make one account."""
+    """The account of a Clerk user, made if this is the first time, with the appearance that newcomers have; its id. Two first
+    requests at once make one account."""
     statement = insert(Account).values(
-        account_id=new_id(), clerk_user_id=user_id, name=name, contact_email=contact
+        account_id=new_id(),
+        clerk_user_id=user_id,
+        name=name,
+        contact_email=contact,
+        rows_preference=int(kept.text("appearance.rows")),
+        density_preference=kept.text("appearance.density"),
+        reading_preference=kept.text("appearance.reading"),
     )
     keep = {"name": func.coalesce(func.nullif(Account.name, ""), statement.excluded.name)}
     statement = statement.on_conflict_do_update(index_elements=["clerk_user_id"], set_=keep)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Boolean, ForeignKey, SmallInteger, Text, text
+from sqlalchemy import Boolean, ForeignKey, Index, SmallInteger, Text, literal_column, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -13,6 +13,20 @@ class Account(Base):
     """A person (P01): name, contact address and identifier from Clerk, and no more of Clerk's profile."""
 
     __tablename__ = "account"
+    __table_args__ = (
+        Index(
+            "account_name_begins",
+            literal_column("lower(name)").label("lower_name"),
+            "account_id",
+            postgresql_ops={"lower_name": "text_pattern_ops"},
+            postgresql_where=text("name <> ''"),
+        ),
+        Index(
+            "account_contact_is",
+            text("lower(contact_email)"),
+            postgresql_where=text("contact_email <> ''"),
+        ),
+    )
 
     account_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)
     clerk_user_id: Mapped[str] = mapped_column(Text, unique=True)

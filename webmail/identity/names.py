@@ -9,6 +9,7 @@ import re
 import secrets
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from functools import lru_cache
 from hashlib import sha256
 
 from sqlalchemy import text
@@ -18,6 +19,7 @@ from webmail.errors import MtumailError
 from webmail.keys import MasterKeys
 from webmail.mail.addresses import base_local
 from webmail.mail.trust.confusables import skeleton
+from webmail.settings import kept
 
 MIN, MAX = 2, 40  # characters of a name that somebody chooses
 RESTS = timedelta(days=731)
@@ -91,14 +93,20 @@ def look(master: MasterKeys, name: str, domain_id: int) -> None:
             "hashes": _hashes(master, domain_id, name),
         },
     )
-    for reason, is_so in (("reserved", reserved), ("taken", taken), ("resting", rests), ("alike", alike)):
+    for reason, is_so in (
+        ("reserved", reserved or _is_listed(name)),
+        ("taken", taken),
+        ("resting", rests),
+        ("alike", alike),
+    ):
         if is_so:
             raise NameRefused(reason)
 
 
 _LOOK = """
     SELECT EXISTS (SELECT 1 FROM reserved_name WHERE likeness = %(alike)s),
-           EXISTS (SELECT 1 FROM address WHERE domain_id = %(domain)s AND local_part = %(name)s),
+           EXISTS (SELECT 1 FROM address WHERE domain_id = %(domain)s AND local_part = %(name)s)
+               OR name_was_led(%(domain)s, %(name)s),
            EXISTS (SELECT 1 FROM address WHERE domain_id = %(domain)s AND likeness = %(alike)s),
            EXISTS (SELECT 1 FROM resting_name WHERE domain_id = %(domain)s AND name_hash = ANY(%(hashes)s) AND until > now())"""
 
@@ -109,8 +117,19 @@ def refuse_unless_free(master: MasterKeys, name: str, domain_id: int) -> None:
     [[reserved, rests]] = rows(_UNFREE, {
         "alike": likeness(name), "domain": domain_id, "hashes": _hashes(master, domain_id, name),
     })  # fmt: skip
+    reserved = reserved or _is_listed(name)
     if reserved or rests:
         raise NameRefused("reserved" if reserved else "resting")
+
+
+def _is_listed(name: str) -> bool:
+    """Whether admins have it in their list, or one that looks like it."""
+    return likeness(name) in _alike(kept.text("names.reserved"))
+
+
+@lru_cache(maxsize=4)
+def _alike(listed: str) -> frozenset[str]:
+    return frozenset(likeness(name) for name in listed.split())
 
 
 _UNFREE = """

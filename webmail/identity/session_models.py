@@ -35,6 +35,12 @@ class Errand(Base):
     __table_args__ = (
         Index("errand_due", "kind", "due_at", postgresql_where=text("parked_at IS NULL")),
         Index("errand_account_id", "account_id"),
+        Index(
+            "errand_parked_at",
+            text("parked_at DESC"),
+            text("errand_id DESC"),
+            postgresql_where=text("parked_at IS NOT NULL"),
+        ),
     )
 
     errand_id: Mapped[BigId] = mapped_column(primary_key=True, autoincrement=False)

@@ -20,6 +20,7 @@ from webmail.db import db, new_id
 from webmail.errors import Refused
 from webmail.identity.clerk.stepup import NEVER, PRESETS, Requirement, is_fresh
 from webmail.identity.viewer import Viewer
+from webmail.settings import kept
 
 LIFE = timedelta(minutes=10)
 MOST_TRIES = 5
@@ -67,7 +68,16 @@ def require(viewer: Viewer, *, act: str, target: object, level: str = "second_fa
     Raises ConfirmationNeeded. A confirmation of another session, act or target does not count.
     """
     bound = target_hash(act, target)
-    values = {"account": viewer.account_id, "session": viewer.session_id, "act": act, "target": bound}
+    if viewer.roles and kept.text("security.confirm_level") == "multi_factor":
+        level = "multi_factor"
+    values = {
+        "account": viewer.account_id,
+        "session": viewer.session_id,
+        "act": act,
+        "target": bound,
+        "life": timedelta(minutes=kept.whole("security.confirm_minutes")),
+        "methods": list(METHODS if level != "multi_factor" or not has_second_factor(viewer) else ("both", "clerk")),
+    }
     number = db.session.execute(_USE, values).scalar()
     if number is None:
         raise ConfirmationNeeded(act, bound, level)
@@ -79,7 +89,8 @@ _USE = text("""
     UPDATE confirmation SET used_at = now()
      WHERE confirmation_id = (SELECT confirmation_id FROM confirmation
             WHERE account_id = :account AND session_id = :session AND act = :act AND target = :target
-              AND used_at IS NULL AND expires_at > now() ORDER BY made_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+              AND used_at IS NULL AND expires_at > now() AND made_at > now() - CAST(:life AS interval)
+              AND method = ANY(CAST(:methods AS text[])) ORDER BY made_at LIMIT 1 FOR UPDATE SKIP LOCKED)
  RETURNING confirmation_id""")
 
 

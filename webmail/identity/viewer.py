@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +77,12 @@ class Viewer:
     """Invitations and notices about mailboxes that wait for this person."""
     banner: str = ""
     """What the operator says at the top of every page."""
+    locale: str = ""
+    """How this installation writes dates and numbers; "" for the standard."""
     told: int = 0
     """Notices of the staff that this person has not read."""
+    leaving: datetime | None = None
+    """When this account is deleted, by its person's wish."""
 
     @property
     def may_write(self) -> bool:

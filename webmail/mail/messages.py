@@ -279,8 +279,13 @@ def _source(keys: MailboxKeys, message_id: int) -> tuple[bytes, str]:
     if not found:
         raise NotFound("message")
     sealed, wrapped, state = found[0]
-    key = keys.open_content_key(wrapped, message_id)
-    return unseal(key, sealed, source_place(keys.mailbox_id, message_id)), state
+    return opened_source(keys, message_id, wrapped, sealed), state
+
+
+def opened_source(keys: MailboxKeys, message_id: int, content_key: bytes, sealed: bytes) -> bytes:
+    """The message as it came over the wire, from its sealed source and wrapped content key. Raises KeyTrouble."""
+    key = keys.open_content_key(content_key, message_id)
+    return unseal(key, sealed, source_place(keys.mailbox_id, message_id))
 
 
 _SOURCE = """

@@ -44,10 +44,10 @@ class Limits:
         """As they are in the open transaction."""
         return cls(
             kept.text("registration.mode"),
-            settings.signups_hour,
-            settings.person_mailboxes,
+            kept.whole("registration.signups_hour"),
+            kept.whole("limits.person_mailboxes"),
             kept.whole("limits.quota"),
-            settings.person_bytes,
+            kept.whole("limits.person_bytes"),
         )
 
 

@@ -38,13 +38,18 @@ FLAGS = {
 
 def words(value: str) -> Iterator[str]:
     """The searchable words of `value`, folded: case, accents and width do not matter."""
-    folded = unicodedata.normalize("NFKD", value.casefold())
-    folded = "".join(letter for letter in folded if not unicodedata.combining(letter))
+    folded = value.casefold()
+    if not folded.isascii():
+        spelled = unicodedata.normalize("NFKD", folded)
+        folded = "".join(letter for letter in spelled if not unicodedata.combining(letter))
     for match in _WORD.finditer(folded):
         yield from _pieces(match.group())
 
 
 def _pieces(word: str) -> Iterator[str]:
+    if word.isascii():
+        yield word[:MAX_WORD]
+        return
     at = 0
     for run in _UNSPACED.finditer(word):
         if run.start() > at:

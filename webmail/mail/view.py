@@ -112,9 +112,14 @@ class Built:
     layout: Layout | None
 
 
-def build(raw: bytes, message_id: int, *, full_links: bool = False) -> Built:
-    """Read a message, whatever it is. Never raises for what is in it; bounded by the limits of `mime` and `sanitize`."""
-    parsed = mime.parse(raw)
+def build(
+    raw: bytes, message_id: int, *, full_links: bool = False, parsed: mime.Message | None = None
+) -> Built:
+    """Read a message, whatever it is. Never raises for what is in it; bounded by the limits of `mime` and `sanitize`.
+
+    `parsed`: what `mime` made of it, where that is known already.
+    """
+    parsed = mime.parse(raw) if parsed is None else parsed
     told = authentication.read(parsed.headers)
     view = View(
         subject=parsed.subject,

@@ -6,49 +6,14 @@ processing and the public privacy page are made from it (P01 to P05). What each 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from webmail.db import rows
+from webmail.privacy.kinds_of_data import BASES, RETENTIONS, Kind
+from webmail.privacy.kinds_of_data import of_account as _account
+from webmail.privacy.kinds_of_data import of_mailbox as _mailbox
 
-BASES: Mapping[str, str] = {
-    "provide": "contract",
-    "abuse": "legitimate-interests",
-    "troubleshoot": "legitimate-interests",
-    "law": "legal-obligation",
-    "reliability": "legitimate-interests",
-}
-"""Purpose to its one lawful basis (P04, P05)."""
-
-RETENTIONS = (
-    "until-you-delete", "with-the-message", "with-the-mailbox", "with-the-account", "until-done", "schedule", "name-rests", "tree",
-)  # fmt: skip
-"""How long a kind is kept; `schedule` is a setting of the group "retention"."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One kind of data. `tables`: where all of it is; `promise`: the policy's row that covers it; `count`: (rows, bytes) of a
-    person's, asked with `account` and `mailbox`; `is_sealed`: the database cannot read it; `schedule`: the setting that ends it."""
-
-    code: str
-    promise: str
-    tables: tuple[str, ...]
-    purposes: tuple[str, ...]
-    retention: str
-    count: str
-    recipients: tuple[str, ...] = ()
-    is_sealed: bool = False
-    schedule: str = ""
-
-
-def _mailbox(table: str, bytes_of: str = "0", where: str = "true") -> str:
-    return f"SELECT count(*), coalesce(sum({bytes_of}), 0) FROM {table} WHERE mailbox_id = %(mailbox)s AND {where}"
-
-
-def _account(table: str) -> str:
-    return f"SELECT count(*), 0 FROM {table} WHERE account_id = %(account)s"
-
+__all__ = ["BASES", "IMPERSONAL", "KINDS", "RETENTIONS", "Held", "Kind", "held"]
 
 KINDS: tuple[Kind, ...] = (
     Kind("account", "P01", ("account",), ("provide",), "with-the-account", _account("account"), ("clerk",)),
@@ -63,7 +28,7 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "mailboxes",
         "P02",
-        ("mailbox", "mailbox_key", "mailbox_member", "address", "folder"),
+        ("mailbox", "mailbox_key", "mailbox_member", "address", "folder", "domain_route"),
         ("provide",),
         "with-the-account",
         _account("mailbox_member"),
@@ -76,6 +41,15 @@ KINDS: tuple[Kind, ...] = (
         "until-you-delete",
         _mailbox("message", "size_bytes", "state <> 'draft'"),
         ("relay",),
+        is_sealed=True,
+    ),
+    Kind(
+        "marks",
+        "P02",
+        ("message_mark",),
+        ("abuse", "troubleshoot"),
+        "with-the-message",
+        _mailbox("message", where="state = 'filed'"),
         is_sealed=True,
     ),
     Kind(
@@ -250,6 +224,15 @@ KINDS: tuple[Kind, ...] = (
         schedule="retention.trials",
     ),
     Kind(
+        "delivery-days",
+        "P03",
+        ("delivery_tally", "delivery_day"),
+        ("reliability",),
+        "schedule",
+        "SELECT 0, 0",
+        schedule="retention.delivery_days",
+    ),
+    Kind(
         "cases",
         "P03",
         (
@@ -282,6 +265,16 @@ KINDS: tuple[Kind, ...] = (
         schedule="retention.requests",
     ),
     Kind(
+        "objections",
+        "P23",
+        ("processing_restriction", "objection"),
+        ("law",),
+        "with-the-account",
+        "SELECT (SELECT count(*) FROM processing_restriction WHERE account_id = %(account)s)"
+        " + (SELECT count(*) FROM objection WHERE account_id = %(account)s), 0",
+        ("staff",),
+    ),
+    Kind(
         "erasures",
         "P24",
         ("erasure", "tombstone", "legal_hold"),
@@ -292,7 +285,7 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "actions",
         "P03",
-        ("staff_action", "staff_notice", "appeal"),
+        ("staff_action", "staff_notice", "appeal", "quarantine"),
         ("abuse", "law"),
         "with-the-account",
         _account("staff_notice") + " AND due_at <= now()",
@@ -309,6 +302,17 @@ KINDS: tuple[Kind, ...] = (
         ("staff",),
         is_sealed=True,
         schedule="retention.abuse_memory",
+    ),
+    Kind(
+        "staff-notes",
+        "P03",
+        ("staff_note",),
+        ("abuse", "troubleshoot"),
+        "schedule",
+        _account("staff_note"),
+        ("staff",),
+        is_sealed=True,
+        schedule="retention.staff_notes",
     ),
     Kind(
         "accesses",
@@ -331,6 +335,9 @@ KINDS: tuple[Kind, ...] = (
 
 IMPERSONAL = (
     "alembic_version",
+    "alert",
+    "alert_look",
+    "alert_telling",
     "audit_checkpoint",
     "audit_checkpoint_sent",
     "audit_event",
@@ -341,13 +348,18 @@ IMPERSONAL = (
     "case_watch",
     "dkim_key",
     "domain",
+    "domain_check",
+    "key_rotation",
+    "key_sweep",
     "metric_sample",
     "retention_run",
     "schedule",
+    "secret_mark",
     "service_key",
     "service_secret",
     "setting",
     "setting_change",
+    "setting_secret",
 )
 """Tables that hold nothing of a person but ids of who acted: configuration, keys, and the audit log."""
 

@@ -69,6 +69,10 @@ RULES: tuple[Rule, ...] = (
     Rule("imports", "retention.imports", "retention_imports"),
     Rule("memory", "retention.abuse_memory", "retention_memory"),
     Rule("metrics", "retention.metrics", "retention_metrics"),
+    Rule("staff-notes", "retention.staff_notes", "retention_staff_notes"),
+    Rule("alerts", "retention.alerts", "retention_alerts"),
+    Rule("domain-checks", "retention.domain_checks", "retention_domain_checks"),
+    Rule("delivery-days", "retention.delivery_days", "retention_delivery_days"),
     Rule("audit-detail", "retention.audit_detail", "retention_audit_detail"),
 )
 

@@ -4,7 +4,7 @@ What is written in the composer, or to a list to leave it, has a draft to wait i
 and can be changed any number of times: it is refused. What answers by itself is sent by nobody, and so takes nobody's room, which a
 flood of strangers' mail could fill: it has as much room of its own in a day, and is not sent beyond.
 
-Both what reaches a limit and what is sudden (ten times what somebody writes to on a usual day) stand in the audit log as
+Both what reaches a limit and what is sudden (`spam.sudden` times what somebody writes to on a usual day) stand in the audit log as
 `security.` events, once an hour and once a day, with ids and numbers alone.
 """
 
@@ -18,12 +18,6 @@ from webmail.db import db, rows
 from webmail.settings import kept
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-NEW_FOR = timedelta(days=7)
-NEW_SHARE = 5
-"""An account that is new may write to a fifth."""
-
-SUDDEN = 10
-"""So many times the usual of a day is sudden."""
 LEAST_USUAL = 5
 """What is usual for somebody who has hardly written to anybody."""
 
@@ -36,6 +30,16 @@ def allowed() -> Windows:
     return ((HOUR, kept.whole("limits.send_hour")), (DAY, kept.whole("limits.send_day")))
 
 
+def _new_for() -> timedelta:
+    """How long an account is new."""
+    return timedelta(days=kept.whole("spam.new_days"))
+
+
+def _of_new(limit: int) -> int:
+    """What of a limit an account has that is new: a fifth, where nobody set anything else."""
+    return -(-limit * kept.whole("spam.new_percent") // 100)
+
+
 def room_at(mailbox_id: int, account_id: int, wanted: int) -> datetime | None:
     """When there is room for a message to `wanted` recipients; None when there is now.
 
@@ -43,13 +47,13 @@ def room_at(mailbox_id: int, account_id: int, wanted: int) -> datetime | None:
     period may have waits until the period is empty, and not for ever.
     """
     windows = allowed()
-    [[is_new, own_day]] = rows(_ACCOUNT, {"account": account_id, "period": NEW_FOR})
+    [[is_new, own_day]] = rows(_ACCOUNT, {"account": account_id, "period": _new_for()})
     if own_day is None and not any(limit for _period, limit in windows):
         return None
     db.session.execute(_LOCK, {"mailbox": mailbox_id})
     [[now]] = rows(_CLOCK, {})
     if is_new:
-        windows = [(period, -(-limit // NEW_SHARE)) for period, limit in windows]
+        windows = [(period, _of_new(limit)) for period, limit in windows]
     if own_day is not None:
         windows = [*windows, (DAY, own_day)]
     sent = rows(_SENT, {"mailbox": mailbox_id, "account": account_id, "period": DAY})
@@ -106,8 +110,9 @@ def may_answer(mailbox_id: int) -> bool:
     limit = dict(allowed())[DAY]
     if not limit:
         return True
-    [[count, is_new]] = rows(_ANSWERED, {"mailbox": mailbox_id, "period": DAY, "new": NEW_FOR, "most": limit})
-    return bool(count < (-(-limit // NEW_SHARE) if is_new else limit))
+    asked = {"mailbox": mailbox_id, "period": DAY, "new": _new_for(), "most": limit}
+    [[count, is_new]] = rows(_ANSWERED, asked)
+    return bool(count < (_of_new(limit) if is_new else limit))
 
 
 _ANSWERED = """
@@ -123,7 +128,7 @@ def watch(mailbox_id: int, account_id: int, recipients: int) -> None:
     if today == recipients:
         db.session.execute(_FORGET, counted)
     usual = max(LEAST_USUAL, usual or 0)
-    if is_told or today < SUDDEN * usual:
+    if is_told or today < kept.whole("spam.sudden") * usual:
         return
     db.session.execute(_SUDDEN, counted)
     facts = {"mailbox": mailbox_id, "account": account_id, "recipients": today, "usual": usual}

@@ -28,6 +28,7 @@ PUBLIC_ENDPOINTS: tuple[str, ...] = (
     "leaving_us.proof",
     "access_log.counts",
     "log.signed",
+    "mta_sts.policy",
     "frames.picture",  # these addresses hold a pass: see `web.passes`
     "frames.remote_picture",
     "auth.sign_in",
@@ -36,7 +37,7 @@ PUBLIC_ENDPOINTS: tuple[str, ...] = (
 )
 """The same for everybody: cookies are not even looked at, and nobody is waited for."""
 
-ANY_HOST_ENDPOINTS: tuple[str, ...] = ("health.alive", "health.ready", "health.metrics")
+ANY_HOST_ENDPOINTS: tuple[str, ...] = ("health.alive", "health.ready", "health.metrics", "mta_sts.policy")
 """Asked by machines, under whatever name they know us."""
 
 PUBLIC = "public"

@@ -50,6 +50,7 @@ STAGES: Final[dict[str, LazyString]] = {
 _REFUSALS: Final[dict[str, LazyString]] = {
     "role": _l("You do not have the role for this any more."),
     "none": _l("There is no such grant."),
+    "message-id": _l("Type a Message-ID, as it stands in the header of the message."),
     "part": _l("There is no such part."),
     "not-yours": _l("This grant is somebody else’s."),
     "not-approved": _l("Nobody has approved this yet."),
@@ -90,6 +91,9 @@ _REFUSALS: Final[dict[str, LazyString]] = {
     "window": _l("Look at seven days at most."),
     "address": _l("That is no address."),
     "case": _l("Name the case that this belongs to."),
+    "restricted": _l(
+        "The owner has had this stopped. Only a legal order opens it, or a case that the owner brought."
+    ),
 }
 
 

@@ -28,6 +28,8 @@ KINDS = {
     "action.name_freed": _l("Mailbox name rested and free"),
     "action.proposed": _l("Action on a person proposed"),
     "action.taken": _l("Action on a person taken"),
+    "alert.muted": _l("Alert acknowledged"),
+    "alert.tried": _l("Trial alert asked for"),
     "appeal.made": _l("Appeal made"),
     "appeal.rejected": _l("Appeal rejected"),
     "appeal.upheld": _l("Appeal upheld"),
@@ -59,7 +61,16 @@ KINDS = {
     "dkim_key.activated": _l("Signing key in use"),
     "dkim_key.created": _l("Signing key made"),
     "dkim_key.retired": _l("Signing key retired"),
+    "domain.added": _l("Domain added"),
+    "domain.alias": _l("Alias of a domain changed"),
+    "domain.asked": _l("Look at a domain’s records asked for"),
     "domain.registration": _l("Who may register at a domain changed"),
+    "domain.removed": _l("Domain removed"),
+    "domain.rests": _l("Domain put to rest"),
+    "domain.routed": _l("Mail for a name that nobody has led elsewhere"),
+    "domain.sts": _l("MTA-STS of a domain changed"),
+    "domain.verified": _l("Domain verified"),
+    "domain.wakes": _l("Domain gives names again"),
     "export.asked": _l("Export of a mailbox asked for"),
     "export.dropped": _l("Export of a mailbox deleted"),
     "export.fetched": _l("Export of a mailbox fetched"),
@@ -81,7 +92,23 @@ KINDS = {
     "memory.looked_up": _l("Memory of abuse asked"),
     "name.freed": _l("Mailbox name set free"),
     "name.reserved": _l("Mailbox name reserved"),
+    "people.noted": _l("Note about a person written"),
+    "people.searched": _l("Person looked for"),
+    "people.unnoted": _l("Note about a person dropped"),
+    "people.viewed": _l("Page of a person opened"),
+    "queue.forgotten": _l("Work put aside forgotten"),
+    "queue.retried": _l("Work put aside tried again"),
+    "quarantine.approved": _l("Holding of a message approved"),
+    "quarantine.counted": _l("Counted how often a reported message came"),
+    "quarantine.declined": _l("Holding of a message declined"),
+    "quarantine.denied": _l("Holding of a message tried and denied"),
+    "quarantine.ended": _l("Holding of a message ended"),
+    "quarantine.held": _l("Messages held"),
+    "quarantine.proposed": _l("Holding of a message proposed"),
+    "quarantine.released": _l("Messages given back"),
+    "quarantine.taken": _l("Holding of a message begun"),
     "registration.limited": _l("Too many registrations"),
+    "account.name_changed": _l("Name changed by its person"),
     "erasure.asked": _l("Deletion asked for"),
     "erasure.undone": _l("Deletion taken back"),
     "erasure.keys_destroyed": _l("Keys destroyed"),
@@ -91,11 +118,17 @@ KINDS = {
     "request.identified": _l("Identity behind a request checked"),
     "request.extended": _l("Time to answer a request extended"),
     "request.answered": _l("Request about privacy answered"),
+    "objection.made": _l("Objection made to a use of data"),
+    "objection.withdrawn": _l("Objection taken back"),
+    "restriction.begun": _l("Use of somebody’s data restricted"),
+    "restriction.ended": _l("Restriction ended by its person"),
+    "restriction.ends": _l("End of a restriction announced"),
     "hold.set": _l("Legal hold set"),
     "hold.ended": _l("Legal hold ended"),
     "backup.finished": _l("Backup made"),
     "backup.failed": _l("Backup failed"),
     "backup.restored": _l("Restored from a backup"),
+    "secret.changed": _l("A secret was seen to be another one"),
     "keys.rotated": _l("Keys wrapped anew under the current master key"),
     "retention.removed": _l("Old data removed on schedule"),
     "role.declined": _l("Role declined"),
@@ -125,7 +158,7 @@ _ACTORS = {
 _IDS = frozenset({
     "account", "action", "answer", "appeal", "before", "canned", "case", "confirmation", "domain",
     "grant", "into", "invitation", "item", "mailbox",
-    "message", "new", "note", "owner", "proposed_by", "report", "sign_in", "to",
+    "message", "new", "note", "of", "owner", "proposed_by", "quarantine", "report", "sign_in", "to",
 })  # fmt: skip
 _ID_LIMIT = 2**48
 
@@ -143,6 +176,9 @@ def actor_words(actor: str, names: Mapping[int, str]) -> str:
         return names.get(int(name)) or _("account %(id)s", id=id_words(int(name)))
     if sort == "grant" and is_id(name):  # its page says whose it is: an owner's proof must not
         return _("holder of grant %(id)s", id=id_words(int(name)))
+    if sort in ("action", "quarantine") and is_id(name):
+        said = _("whoever did action %(id)s", id=id_words(int(name)))
+        return said if sort == "action" else _("quarantine %(id)s", id=id_words(int(name)))
     words = _ACTORS.get(sort)
     return str(words) % {"name": name} if words else actor
 

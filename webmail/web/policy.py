@@ -12,7 +12,7 @@ from webmail.config import Settings
 from webmail.governance.access import counts
 from webmail.privacy import register, retention
 from webmail.sending.relay import RelaySettings
-from webmail.settings import declared, kept
+from webmail.settings import declared, kept, kinds
 from webmail.web import register_words, setting_words
 from webmail.web.filters import when
 from webmail.web.words import gettext as _
@@ -127,7 +127,9 @@ def _security(settings: Settings) -> tuple[Fact, ...]:
 def _processors(settings: Settings) -> tuple[Fact, ...]:
     relays = RelaySettings.for_host(settings.relay_url, settings.host_name) if settings.relay_url else ()
     hosts = ", ".join(sorted({one.host for one in relays}))
-    return (Fact(_("Mail leaves through %(hosts)s", hosts=hosts)),) if hosts else ()
+    told = [Fact(_("Mail leaves through %(hosts)s", hosts=hosts))] if hosts else []
+    others = kinds.entries(kept.text("processors.others"))
+    return (*told, *(Fact(f"{who}: {what} ({where})") for who, what, where in others))
 
 
 def _kept_for(rule: retention.Rule) -> Fact:

@@ -15,6 +15,13 @@ KINDS: Mapping[str, tuple[Any, Any]] = {
         _l("Your mailboxes"),
         _l("Their addresses and folders, who may use them, and their keys, which are locked."),
     ),
+    "marks": (
+        _l("What messages are known again by"),
+        _l(
+            "For each message two numbers made with a secret of ours: one of its words and files, one of its Message-ID. They find"
+            " the same message in other mailboxes without opening any, and say nothing else."
+        ),
+    ),
     "messages": (
         _l("Messages"),
         _l(
@@ -86,6 +93,12 @@ KINDS: Mapping[str, tuple[Any, Any]] = {
         _l("Test mails that you sent through the relays"),
         _l("As an admin: when, and all that was said."),
     ),
+    "delivery-days": (
+        _l("How mail that left was taken, in numbers"),
+        _l(
+            "By day and receiving domain, for all of us together. Few letters to a rare domain are counted without its name."
+        ),
+    ),
     "cases": (
         _l("Cases of our staff"),
         _l(
@@ -95,6 +108,10 @@ KINDS: Mapping[str, tuple[Any, Any]] = {
     "requests": (
         _l("What you asked of us by right"),
         _l("Your words and our answers, sealed; which right, when, and that we answered in time."),
+    ),
+    "objections": (
+        _l("What you have stopped"),
+        _l("That your data is only kept, or not used for a purpose; since when, and how it was decided."),
     ),
     "erasures": (
         _l("What was deleted"),
@@ -111,6 +128,10 @@ KINDS: Mapping[str, tuple[Any, Any]] = {
         _l(
             "Only of accounts that broke rules: sealed so that it opens for who knows one of its addresses already."
         ),
+    ),
+    "staff-notes": (
+        _l("What our staff noted about you"),
+        _l("A few words from helping you, sealed for the staff. Your export holds a copy."),
     ),
     "accesses": (
         _l("When our staff opened mail of yours"),

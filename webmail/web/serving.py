@@ -1,20 +1,22 @@
 """Gunicorn's settings that are code: logs as JSON lines, and connections that no two processes share."""
 
 import threading
+from contextlib import suppress
 from typing import Any
 
-from webmail import jail
+from webmail import config as environment  # `config` here would be a setting of Gunicorn's
+from webmail import jail, logs
 
+logs.write_to(*environment.log_file())
 accesslog = None
 logconfig_dict = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"json": {"()": "webmail.logs.JsonLines"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
-    "root": {"level": "INFO", "handlers": ["stderr"]},
+    "handlers": {"lines": {"()": "webmail.logs.handler"}},
+    "root": {"level": "INFO", "handlers": ["lines"]},
     "loggers": {
-        "gunicorn.error": {"level": "INFO", "handlers": ["stderr"], "propagate": False},
-        "gunicorn.access": {"level": "ERROR", "handlers": ["stderr"], "propagate": False},
+        "gunicorn.error": {"level": "INFO", "handlers": ["lines"], "propagate": False},
+        "gunicorn.access": {"level": "ERROR", "handlers": ["lines"], "propagate": False},
     },
 }
 
@@ -34,7 +36,22 @@ def post_fork(_server: Any, worker: Any) -> None:
     with flask.app_context():
         db.engine.dispose(close=False)
     threading.Thread(target=jobs.warm, daemon=True).start()
+    threading.Thread(target=_look_at_secrets, args=(flask,), daemon=True).start()
     metrics.begin()
+
+
+def _look_at_secrets(flask: Any) -> None:
+    """Note whether one was changed; without a database now, the next start does it."""
+    from sqlalchemy.exc import DBAPIError
+
+    from webmail.db import transaction
+    from webmail.privacy import secret_marks
+
+    secrets = secret_marks.of_web(
+        flask.extensions["settings"], flask.extensions["auth"].settings.webhook_secrets
+    )
+    with suppress(DBAPIError), flask.app_context(), transaction():
+        secret_marks.note(flask.extensions["master_keys"], secrets, "system:web")
 
 
 def _flask(application: Any) -> Any:

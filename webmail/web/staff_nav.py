@@ -18,6 +18,7 @@ STAFF = (
     ("/staff/cases", _l("Cases")),
     ("/staff/access", _l("Access")),
     ("/staff/actions", _l("Actions")),
+    ("/staff/quarantines", _l("Held mail")),
     ("/staff/reviews", _l("Reviews")),
     ("/staff/appeals", _l("Appeals")),
     ("/staff/requests", _l("Requests")),
@@ -35,12 +36,14 @@ ADMIN = (
     ("/admin/records", _l("Records")),
     ("/admin/webhooks", _l("Webhooks")),
     ("/admin/queues", _l("Queues")),
+    ("/admin/alerts", _l("Alerts")),
     ("/admin/deliveries", _l("Deliveries")),
     ("/admin/metrics", _l("Numbers")),
     ("/admin/retention", _l("Retention")),
     ("/admin/requests", _l("Requests")),
     ("/admin/holds", _l("Legal holds")),
     ("/admin/backups", _l("Backups")),
+    ("/admin/keys", _l("Keys")),
 )
 """Addresses and what they are called, in the order of the page. A page of the staff adds its line here, and nothing else."""
 

@@ -12,6 +12,8 @@ from flask import g, has_request_context, request
 
 COOKIE = "tz"
 DEFAULT = "UTC"
+LOCALES = ("en_GB", "en_US")
+"""Ways to write dates and numbers; the first is the standard."""
 _REGIONS = ("Africa", "America", "Antarctica", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
 
 
@@ -48,6 +50,13 @@ def current() -> str:
     viewer = g.get("viewer")
     chosen = viewer.preferences.zone if viewer is not None else ""
     return next((name for name in (chosen, said()) if name in names()), DEFAULT)
+
+
+def locale() -> str | None:
+    """How dates and numbers are written for this request's reader; None for the standard."""
+    viewer = g.get("viewer") if has_request_context() else None
+    said = viewer.locale if viewer is not None else ""
+    return said if said in LOCALES else None
 
 
 def said() -> str:

@@ -87,7 +87,7 @@ def learn(keys: MailboxKeys, people: Iterable[Address]) -> None:
             named.setdefault(
                 store.address_token(keys, person.email), (person.name[: store.MAX_NAME], person.email)
             )
-    if not named:
+    if not named or rows(_STOPPED, {"mailbox": keys.mailbox_id})[0][0]:
         return
     store.lock(keys.mailbox_id)
     known = store.owners(keys, list(named))
@@ -101,6 +101,8 @@ def learn(keys: MailboxKeys, people: Iterable[Address]) -> None:
     db.session.execute(_FORGET, {"mailbox": keys.mailbox_id, "most": MAX_LEARNED})
 
 
+# Its owner may have had all learning stopped.
+_STOPPED = "SELECT mailbox_stops(%(mailbox)s, 'learning')"
 _COUNT = text("""
     UPDATE contact_handle SET written = written + 1, written_at = now()
      WHERE mailbox_id = :mailbox AND token = ANY(CAST(:tokens AS bytea[]))""")

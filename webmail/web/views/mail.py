@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint, Response, g, make_response, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
+from webmail.governance.quarantine import reading as quarantined
 from webmail.keys import MailboxKeys
 from webmail.mail import conversations, folders, messages, search
 from webmail.mail.folders import Kind
@@ -66,6 +67,7 @@ def folder_list(kind: Kind, notice: Notice | None, cursor_text: str | None = Non
         counts = folders.counts(keys.mailbox_id)
         if part is None:
             part = messages.in_folder(keys, kind, cursor, _rows(), grouped=is_grouped(kind))
+        held = quarantined.held_count() if kind == Kind.INBOX else 0
     unread = next(item.unread for item in counts if item.kind == kind)
     line = FolderLine(kind.slug, str(FOLDER_NAMES[kind]), unread, current=True, etag=polled)
     where = url_for("mail.folder", folder=kind.slug)
@@ -73,6 +75,7 @@ def folder_list(kind: Kind, notice: Notice | None, cursor_text: str | None = Non
         "folder": line,
         "rows": [listing.row(item, states.get(item.message_id)) for item in part.lines],
         "leaving": leaving,
+        "held": held,
         "older": f"{where}?c={part.older}" if part.older else None,
         "newer": f"{where}?c={part.newer}" if part.newer else None,
         "query": "",
@@ -122,6 +125,7 @@ def _etag(counter: int, fragment: bool, *view: str) -> str:
         viewer.news,
         viewer.told,
         viewer.banner,
+        viewer.locale,
         viewer.memberships,
         _rows(),
         viewer.session_id,

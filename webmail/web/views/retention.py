@@ -30,6 +30,9 @@ SCHEDULES = {
     schedules.JOURNAL: _l("Write the journal beside the backups"),
     schedules.DRILL: _l("Drill a restore, monthly"),
     schedules.METRICS: _l("Write down how the service runs, in numbers"),
+    schedules.SECRETS: _l("Look whether secrets of the workers were changed"),
+    schedules.DOMAINS: _l("Look at the records of domains in DNS"),
+    schedules.DELIVERIES: _l("Count how mail that left was taken"),
 }
 OUTCOMES = {"": _l("not run yet"), "done": _l("done"), "failed": _l("failed; it is tried again")}
 
