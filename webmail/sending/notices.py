@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from flask import current_app
 from sqlalchemy import insert
 
-from webmail import work
+from webmail import phrases, work
 from webmail.db import db, new_id, rows
 from webmail.keys import MailboxKeys, new_content_key, seal
 from webmail.mail import bounces, filing, messages, reading, threads
@@ -20,9 +20,11 @@ from webmail.mail.addresses import Address, AddressError, parse_spec
 from webmail.mail.folders import Kind
 from webmail.mail.models import Message, MessageSource
 from webmail.mail.receiving import source_place
+from webmail.phrases import gettext as _
 from webmail.sending import outbox
 from webmail.sending.composing import Composition, new_message_id
 from webmail.sending.composing.notice import Copy, build_notice, words
+from webmail.settings import languages
 
 _AUTOMATIC = b"Auto-Submitted: auto-replied\r\n"
 MAX_SUBJECT = 150
@@ -107,13 +109,18 @@ def _write(keys: MailboxKeys, about: _About, copies: Sequence[Copy]) -> int:
     view = reading.load(keys, about.message_id)
     header = messages.source(keys, about.message_id).partition(b"\r\n\r\n")[0]
     author = _address(view.sender[1])
-    has_failed = any(copy.until is None for copy in copies)
-    subject = " ".join(view.subject.split())[:MAX_SUBJECT]
+    about_it = " ".join(view.subject.split())[:MAX_SUBJECT]
+    with phrases.written_in(languages.standard()):
+        if any(copy.until is None for copy in copies):
+            subject = _("Not delivered: %(subject)s", subject=about_it)
+        else:
+            subject = _("Still on its way: %(subject)s", subject=about_it)
+        name, body = _("Mail delivery"), words(copies)
     composition = Composition(
-        sender=Address("mailer-daemon", author.domain, "Mail delivery"),
+        sender=Address("mailer-daemon", author.domain, name),
         to=(author,),
-        subject=f"{'Not delivered' if has_failed else 'Still on its way'}: {subject}".strip(),
-        body=words(copies),
+        subject=subject.strip(),
+        body=body,
         in_reply_to=f"<{view.message_id}>",
         references=(f"<{view.message_id}>",),
         message_id=new_message_id(author.domain),

@@ -14,21 +14,23 @@ from typing import Any
 from flask import current_app
 from sqlalchemy import text
 
-from webmail import jobs
+from webmail import jobs, phrases
 from webmail.db import db
 from webmail.mail import mailboxes, receiving
 from webmail.mail.addresses import Address, AddressError, parse_spec
+from webmail.phrases import gettext as _
+from webmail.phrases import marked
 from webmail.sending import dkim
 from webmail.sending.composing import Composition, build
-from webmail.settings import dkim_keys, domains
+from webmail.settings import dkim_keys, domains, languages
 
 _AUTOMATIC = b"Auto-Submitted: auto-generated\r\nX-Auto-Response-Suppress: All\r\n"
 _ROLES = {
-    "support": "Support",
-    "support_lead": "Support lead",
-    "reviewer": "Reviewer",
-    "admin": "Admin",
-    "auditor": "Auditor",
+    "support": marked("Support"),
+    "support_lead": marked("Support lead"),
+    "reviewer": marked("Reviewer"),
+    "admin": marked("Admin"),
+    "auditor": marked("Auditor"),
 }
 
 
@@ -89,12 +91,14 @@ def letter(
     settings = current_app.extensions["settings"]
     home = who.address.rpartition("@")[2] or next(iter(domains.names()), settings.host_name)
     sender = Address("noreply", home, "mtumail")
-    subject, body = words(what, facts, made_at, settings.origin)
+    with phrases.written_in(languages.standard()):
+        subject, body = words(what, facts, made_at, settings.origin)
+        hello = _("Hello %(name)s,", name=who.name) if who.name else _("Hello,")
     composition = Composition(
         sender=sender,
         to=(parse_spec(to),),
         subject=subject,
-        body=f"{f'Hello {who.name},' if who.name else 'Hello,'}\n\n{body}",
+        body=f"{hello}\n\n{body}",
         message_id=f"<{sha256(f'told:{number}'.encode()).hexdigest()[:32]}@{home}>",
         date=datetime.now(UTC),
     )
@@ -104,34 +108,64 @@ def letter(
 
 
 def words(what: str, facts: Mapping[str, Any], made_at: datetime, origin: str) -> tuple[str, str]:
-    """Subject and text. Raises ValueError for a `what` that there are no words for."""
-    moment = f"{made_at.astimezone(UTC):%d %B %Y, %H:%M} UTC"
+    """Subject and text, in the language of `phrases.written_in`. Raises ValueError for a `what` that there are no words for."""
     match what:
         case "sign-in":
-            network = facts.get("network") or "unknown"
-            body = (
-                "Somebody signed in to your account from a device or a network that it was not used from before.\n\n"
-                f"Device: {facts['device']}\nNetwork: {network}\nTime: {moment}\n\n"
-                "If that was you, there is nothing to do. If not, sign out everywhere and change your password:\n"
-                f"{origin}/settings/sessions\n"
-            )
-            return f"New sign-in: {facts['device']}", body
+            subject, paragraphs = _sign_in(facts, made_at, origin)
         case "role-granted" | "role-revoked":
-            role = _ROLES[facts["role"]]
-            given = what == "role-granted"
-            ending = (
-                f"What waits for you is here:\n{origin}/staff"
-                if given
-                else "If this is a mistake, ask an admin."
+            subject, paragraphs = _role(what, _(_ROLES[facts["role"]]), made_at, origin)
+        case "request-answered":
+            link = f"{origin}/my-data/requests"
+            subject = _("Your request about privacy is answered")
+            paragraphs = [_("Your request about privacy is answered:\n%(link)s", link=link), _time(made_at)]
+        case "request-extended":
+            link = f"{origin}/my-data/requests"
+            subject = _("Your request about privacy takes longer, and we say why")
+            said = _("Your request about privacy takes longer, and we say why:\n%(link)s", link=link)
+            paragraphs = [said, _time(made_at)]
+        case "restriction-ends":
+            subject = _("The restriction of your data ends in seven days")
+            said = _(
+                "You asked that your data is only kept. What had to be looked at has been looked at, and the restriction ends"
+                " seven days from now. You can have it stopped again:\n%(link)s",
+                link=f"{origin}/my-data/stops",
             )
-            return (
-                f"You {'have' if given else 'no longer have'} the role {role}",
-                f"The role {role} was {'given to' if given else 'taken from'} you.\n\nTime: {moment}\n\n{ending}\n",
-            )
-        case "request-answered" | "request-extended":
-            said = "is answered" if what == "request-answered" else "takes longer, and we say why"
-            return (
-                f"Your request about privacy {said}",
-                f"Your request about privacy {said}:\n{origin}/my-data/requests\n\nTime: {moment}\n",
-            )
-    raise ValueError(f"no words for {what}")
+            paragraphs = [said, _time(made_at)]
+        case _:
+            raise ValueError(f"no words for {what}")
+    return subject, "\n\n".join(paragraphs) + "\n"
+
+
+def _time(made_at: datetime) -> str:
+    return _("Time: %(moment)s", moment=phrases.moment(made_at))
+
+
+def _sign_in(facts: Mapping[str, Any], made_at: datetime, origin: str) -> tuple[str, list[str]]:
+    network = facts.get("network")
+    where = [
+        _("Device: %(device)s", device=facts["device"]),
+        _("Network: %(network)s", network=network) if network else _("Network: unknown"),
+        _time(made_at),
+    ]
+    return _("New sign-in: %(device)s", device=facts["device"]), [
+        _("Somebody signed in to your account from a device or a network that it was not used from before."),
+        "\n".join(where),
+        _(
+            "If that was you, there is nothing to do. If not, sign out everywhere and change your password:\n%(link)s",
+            link=f"{origin}/settings/sessions",
+        ),
+    ]
+
+
+def _role(what: str, role: str, made_at: datetime, origin: str) -> tuple[str, list[str]]:
+    if what == "role-granted":
+        return _("You have the role %(role)s", role=role), [
+            _("The role %(role)s was given to you.", role=role),
+            _time(made_at),
+            _("What waits for you is here:\n%(link)s", link=f"{origin}/staff"),
+        ]
+    return _("You no longer have the role %(role)s", role=role), [
+        _("The role %(role)s was taken from you.", role=role),
+        _time(made_at),
+        _("If this is a mistake, ask an admin."),
+    ]

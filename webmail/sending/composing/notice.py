@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
 
+from webmail.phrases import gettext as _
+from webmail.phrases import near_moment
 from webmail.sending.composing.message import Composition, build
 from webmail.sending.relay.content import refuse_unclean
 
 MAX_HEADER = 32_000
 """Octets of the original's header that go back with it."""
 _MARK = b"\r\nMIME-Version: 1.0\r\n"
-_FAILED = "Not delivered, and not tried again:"
-_LATE = "Not taken yet, and tried again until {until}:"
-_CALM = "You need not send it again. If it cannot be delivered in the end, you will be told once more."
-_CHECK = "Look whether the address is right. The message lies in Sent as you wrote it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +31,28 @@ class Copy:
 
 
 def words(copies: Sequence[Copy]) -> str:
-    """The notice's text for people, those who were not reached first."""
+    """The notice's text for people, those who were not reached first; in the language of `phrases.written_in`."""
     paragraphs = []
     failed = [one for one in copies if one.until is None]
     late = [one for one in copies if one.until is not None]
     if failed:
-        paragraphs += [_FAILED, *map(_told, failed), _CHECK]
+        check = _("Look whether the address is right. The message lies in Sent as you wrote it.")
+        paragraphs += [_("Not delivered, and not tried again:"), *map(_told, failed), check]
     if late and late[0].until:
-        until = late[0].until.strftime("%A %d %B %H:%M UTC").replace(" 0", " ")
-        paragraphs += [_LATE.format(until=until), *map(_told, late), _CALM]
+        until = near_moment(late[0].until)
+        paragraphs += [
+            _("Not taken yet, and tried again until %(until)s:", until=until),
+            *map(_told, late),
+            _(
+                "You need not send it again. If it cannot be delivered in the end, you will be told once more."
+            ),
+        ]
     return "\n\n".join(paragraphs) + "\n"
 
 
 def _told(one: Copy) -> str:
-    said = f'The server said: "{one.reply}"' if one.code else one.reply
-    return f"    {one.recipient}\n    {said or 'The next server could not be reached, or did not answer.'}"
+    said = _('The server said: "%(reply)s"', reply=one.reply) if one.code else one.reply
+    return f"    {one.recipient}\n    {said or _('The next server could not be reached, or did not answer.')}"
 
 
 def build_notice(
