@@ -103,6 +103,12 @@ def test_a_catch_all_takes_what_nobody_has(client, catch_all, alias, ann, ben, a
     assert (ben.mailbox_id, "nobody@mtumail.test") in arrived()
 
 
+def test_a_catch_all_proves_to_nobody_whose_a_domain_is(client, catch_all):
+    """Certificate authorities write there."""
+    names = ("admin", "administrator", "hostmaster", "webmaster", "nobody")
+    assert said(client, *(f"{name}@mtumail.test" for name in names)) == ["550"] * 4 + ["250"]
+
+
 def test_a_catch_all_pauses_while_a_name_rests(client, catch_all, home, superuser):
     superuser.execute(
         text(

@@ -299,7 +299,8 @@ def test_nobody_gets_a_name_at_a_domain_that_led_its_mail_to_somebody(
         mailboxes.create(master, **asked, quota_bytes=1000, actor=ACTOR, most=9)
     with web_app.app_context(), transaction():
         names.look(master, "somebody", alias)
-        names.rest(master, home, "somebody", "erased")
+    as_worker(lambda: names.rest(master, home, "somebody", "erased"))
+    with web_app.app_context(), transaction():
         for look in (names.look, names.refuse_unless_free):
             with pytest.raises(names.NameRefused, match="resting"):
                 look(master, "somebody", alias)
@@ -404,7 +405,9 @@ def test_a_route_leads_to_a_mailbox_that_takes_mail_or_nowhere(as_staff, resolve
     assert resolve("anything@mtumail.test") is Refusal.UNKNOWN
 
 
-def test_a_catch_all_of_a_domain_that_was_an_alias_gets_nobodys_mail(add, as_staff, resolve, superuser, ann, ben):
+def test_a_catch_all_of_a_domain_that_was_an_alias_gets_nobodys_mail(
+    add, as_staff, resolve, superuser, ann, ben
+):
     home, alias = as_staff(lambda: domains.find("mtumail.test")), add("alias.example")
     as_staff(lambda: domains.make_alias(alias, home, actor=ACTOR))
     as_staff(lambda: domains.make_alias(alias, None, actor=ACTOR))
@@ -417,7 +420,9 @@ def test_a_catch_all_of_a_domain_that_was_an_alias_gets_nobodys_mail(add, as_sta
     assert as_staff(lambda: routes.catch_all_pauses(alias)) is not None
 
 
-def test_who_asks_for_the_owner_of_some_time_means_nobody_before_the_alias(add, as_staff, as_worker, superuser, ann):
+def test_who_asks_for_the_owner_of_some_time_means_nobody_before_the_alias(
+    add, as_staff, as_worker, superuser, ann
+):
     home, alias = as_staff(lambda: domains.find("mtumail.test")), add("alias.example")
     as_staff(lambda: domains.make_alias(alias, home, actor=ACTOR))
     superuser.execute(text("UPDATE address SET created_at = now() - interval '2 years'"))

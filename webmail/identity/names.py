@@ -90,7 +90,7 @@ def look(master: MasterKeys, name: str, domain_id: int) -> None:
             "name": name,
             "alike": likeness(name),
             "domain": domain_id,
-            "hashes": _hashes(master, domain_id, name),
+            **_resting(master, domain_id, name),
         },
     )
     for reason, is_so in (
@@ -108,14 +108,15 @@ _LOOK = """
            EXISTS (SELECT 1 FROM address WHERE domain_id = %(domain)s AND local_part = %(name)s)
                OR name_was_led(%(domain)s, %(name)s),
            EXISTS (SELECT 1 FROM address WHERE domain_id = %(domain)s AND likeness = %(alike)s),
-           EXISTS (SELECT 1 FROM resting_name WHERE domain_id = %(domain)s AND name_hash = ANY(%(hashes)s) AND until > now())"""
+           EXISTS (SELECT 1 FROM resting_name
+                    WHERE domain_id = ANY(%(places)s) AND name_hash = ANY(%(hashes)s) AND until > now())"""
 
 
 def refuse_unless_free(master: MasterKeys, name: str, domain_id: int) -> None:
     """Raise NameRefused if `name` is reserved or rests. Ask it after the address was written: who waited for somebody to give the
     name up sees then that it rests."""
     [[reserved, rests]] = rows(_UNFREE, {
-        "alike": likeness(name), "domain": domain_id, "hashes": _hashes(master, domain_id, name),
+        "alike": likeness(name), **_resting(master, domain_id, name),
     })  # fmt: skip
     reserved = reserved or _is_listed(name)
     if reserved or rests:
@@ -134,7 +135,8 @@ def _alike(listed: str) -> frozenset[str]:
 
 _UNFREE = """
     SELECT EXISTS (SELECT 1 FROM reserved_name WHERE likeness = %(alike)s),
-           EXISTS (SELECT 1 FROM resting_name WHERE domain_id = %(domain)s AND name_hash = ANY(%(hashes)s) AND until > now())"""
+           EXISTS (SELECT 1 FROM resting_name
+                    WHERE domain_id = ANY(%(places)s) AND name_hash = ANY(%(hashes)s) AND until > now())"""
 
 
 # --- suggestions ---------------------------------------------------------------------------------------------------------
@@ -222,6 +224,13 @@ _REST = text("""
     INSERT INTO resting_name (domain_id, name_hash, reason, until) VALUES (:domain, :hash, :reason, now() + :rests)
     ON CONFLICT (domain_id, name_hash) DO UPDATE
         SET reason = excluded.reason, since = now(), until = greatest(resting_name.until, excluded.until)""")
+
+
+def _resting(master: MasterKeys, domain_id: int, name: str) -> dict[str, object]:
+    """Where a name may rest, and under what: in its domain, and in those that led its mail before as their alias."""
+    found = rows("SELECT alias_was FROM domain WHERE domain_id = %(domain)s", {"domain": domain_id})
+    places = [domain_id, *(found[0][0] if found else ())]
+    return {"places": places, "hashes": [one for place in places for one in _hashes(master, place, name)]}
 
 
 def _hashes(master: MasterKeys, domain_id: int, local_part: str) -> list[bytes]:

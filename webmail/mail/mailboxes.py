@@ -144,12 +144,13 @@ def resolve(address: Address) -> Recipient | Refusal:
         .join(MailAddress, MailAddress.mailbox_id == Mailbox.mailbox_id)
         .where(MailAddress.local_part == base_local(address.local))
     )
-    domain_id = domains.takes_mail(address.domain)
-    if domain_id is None:
+    place = domains.takes_mail(address.domain)
+    if place is None:
         return Refusal.NOT_LOCAL
+    domain_id, led_since = place
     row = db.session.execute(query.where(MailAddress.domain_id == domain_id)).first()
     if row is None:
-        asked = {"domain": domain_id, "name": base_local(address.local), "service": list(SERVICE_NAMES)}
+        asked = {"domain": domain_id, "name": base_local(address.local), "never": sorted(SERVICE_NAMES | PROVING_NAMES)}
         row = db.session.execute(_ROUTED, asked).first()
     if row is None and base_local(address.local) in SERVICE_NAMES:
         return _of_the_service(address)
@@ -161,21 +162,28 @@ def resolve(address: Address) -> Recipient | Refusal:
         return Refusal.SUSPENDED
     if row.used_bytes >= row.quota_bytes:
         return Refusal.FULL
-    return Recipient(row.mailbox_id, row.public_key, address.email, row.created_at)
+    since = max(row.created_at, led_since) if led_since else row.created_at
+    return Recipient(row.mailbox_id, row.public_key, address.email, since)
 
 
 SERVICE_NAMES = frozenset({"abuse", "postmaster", "security", "privacy"})
 """Names that every hosted domain answers to (RFC 2142, RFC 5321 section 4.5.1): where nobody holds one, the staff get the mail."""
+PROVING_NAMES = frozenset({"admin", "administrator", "hostmaster", "webmaster"})
+"""Names at which certificate authorities let somebody prove that a domain is theirs (CA/Browser Forum Baseline Requirements
+3.2.2.4.4): no catch-all gets that mail."""
 
 
-# While a name rests a catch-all would hand over mail that was meant for whoever gave it up: it pauses. Nobody has had such a
-# name: who asks for its owner of some time (RFC 7293) does not mean whoever gets the rest.
+# While a name rests a catch-all would hand over mail that was meant for whoever gave it up: it pauses; and where the domain was
+# another one's alias, names of that one are somebody's. Nobody has had what is left: who asks for its owner of some time (RFC 7293)
+# does not mean whoever gets the rest.
 _ROUTED = text("""
     SELECT m.mailbox_id, m.public_key, m.state, m.may_receive, m.quota_bytes, m.used_bytes, now() AS created_at
       FROM domain_route r JOIN mailbox m USING (mailbox_id)
      WHERE r.domain_id = :domain AND m.state = 'active' AND m.may_receive
-       AND (r.name = :name OR (r.name = '*' AND :name <> ALL(CAST(:service AS text[]))
-            AND NOT EXISTS (SELECT FROM resting_name n WHERE n.domain_id = :domain AND n.until > now())))
+       AND (r.name = :name OR (r.name = '*' AND :name <> ALL(CAST(:never AS text[]))
+            AND NOT EXISTS (SELECT FROM domain d JOIN resting_name n ON n.domain_id = ANY (d.domain_id || d.alias_was)
+                             WHERE d.domain_id = :domain AND n.until > now())
+            AND NOT name_was_led(:domain, :name)))
      ORDER BY r.name = '*' LIMIT 1""")
 
 

@@ -76,13 +76,16 @@ def find(name: str) -> int | None:
     return db.session.execute(select(Domain.domain_id).where(*known)).scalar()
 
 
-def takes_mail(name: str) -> int | None:
-    """The id of the domain whose mailboxes take mail for `name` (A-labels): itself, or the one that it is an alias of; or None."""
+def takes_mail(name: str) -> tuple[int, datetime | None] | None:
+    """The id of the domain whose mailboxes take mail for `name` (A-labels): itself, or the one that it is an alias of, and then
+    since when that is ours; or None."""
     found = rows(_TAKES, {"name": name})
-    return found[0][0] if found else None
+    return (found[0][0], found[0][1]) if found else None
 
 
-_TAKES = "SELECT coalesce(alias_of, domain_id) FROM domain WHERE name = %(name)s AND verified_at IS NOT NULL"
+_TAKES = """
+    SELECT coalesce(alias_of, domain_id), CASE WHEN alias_of IS NOT NULL THEN verified_at END
+      FROM domain WHERE name = %(name)s AND verified_at IS NOT NULL"""
 
 
 def names() -> list[str]:

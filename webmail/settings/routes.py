@@ -64,6 +64,10 @@ def _set(domain_id: int, name: str, local: str, host: str) -> int | None:
 
 def catch_all_pauses(domain_id: int) -> datetime | None:
     """Until when `*` leads nowhere, because a name rests: mail for whoever had it must reach nobody else. None: not now."""
-    sql = "SELECT max(until) FROM resting_name WHERE domain_id = %(domain)s AND until > now()"
-    until: datetime | None = rows(sql, {"domain": domain_id})[0][0]
+    until: datetime | None = rows(_PAUSES, {"domain": domain_id})[0][0]
     return until
+
+
+_PAUSES = """
+    SELECT max(n.until) FROM domain d JOIN resting_name n ON n.domain_id = ANY (d.domain_id || d.alias_was)
+     WHERE d.domain_id = %(domain)s AND n.until > now()"""

@@ -327,7 +327,7 @@ GRANTS = """
 GRANT EXECUTE ON FUNCTION domain_in_use(bigint), domain_route_set(bigint, text, text, text), domain_routes(bigint),
     delivery_waiting() TO mtumail_staff;
 GRANT EXECUTE ON FUNCTION delivery_fold(integer) TO mtumail_worker;
-GRANT EXECUTE ON FUNCTION name_was_led(bigint, text) TO mtumail_web, mtumail_worker, mtumail_staff;
+GRANT EXECUTE ON FUNCTION name_was_led(bigint, text) TO mtumail_web, mtumail_worker, mtumail_inbound, mtumail_staff;
 GRANT EXECUTE ON FUNCTION retention_domain_checks(timestamptz, integer, boolean),
     retention_delivery_days(timestamptz, integer, boolean) TO mtumail_worker, mtumail_staff;
 
