@@ -42,7 +42,9 @@ def test_an_invitation_is_printed_once_with_its_link(run, superuser):
 
 def test_an_invitation_needs_a_domain_that_is_hosted(run, superuser):
     assert run("invite", "--domain", "nowhere.test")[0] == 1
-    superuser.execute(text("INSERT INTO domain (domain_id, name, verified_at) VALUES (7, 'other.test', now())"))
+    superuser.execute(
+        text("INSERT INTO domain (domain_id, name, verified_at) VALUES (7, 'other.test', now())")
+    )
     code, printed = run("invite")
     assert (code, "--domain" in printed) == (2, True)
     assert run("invite", "--domain", "other.test")[0] == 0

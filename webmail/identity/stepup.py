@@ -76,7 +76,9 @@ def require(viewer: Viewer, *, act: str, target: object, level: str = "second_fa
         "act": act,
         "target": bound,
         "life": timedelta(minutes=kept.whole("security.confirm_minutes")),
-        "methods": list(METHODS if level != "multi_factor" or not has_second_factor(viewer) else ("both", "clerk")),
+        "methods": list(
+            METHODS if level != "multi_factor" or not has_second_factor(viewer) else ("both", "clerk")
+        ),
     }
     number = db.session.execute(_USE, values).scalar()
     if number is None:

@@ -150,7 +150,11 @@ def resolve(address: Address) -> Recipient | Refusal:
     domain_id, led_since = place
     row = db.session.execute(query.where(MailAddress.domain_id == domain_id)).first()
     if row is None:
-        asked = {"domain": domain_id, "name": base_local(address.local), "never": sorted(SERVICE_NAMES | PROVING_NAMES)}
+        asked = {
+            "domain": domain_id,
+            "name": base_local(address.local),
+            "never": sorted(SERVICE_NAMES | PROVING_NAMES),
+        }
         row = db.session.execute(_ROUTED, asked).first()
     if row is None and base_local(address.local) in SERVICE_NAMES:
         return _of_the_service(address)

@@ -321,7 +321,11 @@ $$;
 
 RULES = {
     # Of whoever has restricted that (0025), schedules remove nothing.
-    "staff_notes": ("staff_note", "written_at", "t.account_id <> ALL ((SELECT restricted_accounts())::bigint[])"),
+    "staff_notes": (
+        "staff_note",
+        "written_at",
+        "t.account_id <> ALL ((SELECT restricted_accounts())::bigint[])",
+    ),
     "alerts": ("alert", "ended_at", "t.ended_at IS NOT NULL"),
 }
 
