@@ -26,9 +26,9 @@ from webmail.operations import alerts, alerts_hook, alerts_telling, alerts_words
 from webmail.operations.alerts import Limits
 from webmail.operations.alerts_telling import MAIL, WEBHOOK, Telling
 from webmail.samples import Span
-from webmail.sending import dkim, telling
+from webmail.sending import dkim, roads, telling
 from webmail.sending.composing import Composition, CompositionError, build
-from webmail.sending.relay import Forgetful, Relays, RelaySettings
+from webmail.sending.relay import Forgetful, Relays
 from webmail.settings import dkim_keys, domains, kept, languages
 from workers.context import core, master
 
@@ -188,7 +188,7 @@ def _mail(some: Sequence[Telling]) -> str:
         with transaction(found.mailbox_id):
             telling.keep(found, raw)
         return ""
-    with Relays(RelaySettings.for_host(settings.relay_url, settings.host_name), Forgetful()) as road:
+    with Relays(roads.outward(settings, master()), Forgetful()) as road:
         outcome = road.send("", (to.email,), raw)
     kind = outcome.recipients[0].kind
     return "" if kind == "sent" else f"relay-{kind}"

@@ -11,7 +11,8 @@ from webmail.db import transaction
 from webmail.errors import MtumailError
 from webmail.privacy.erasure import doing, telling
 from webmail.privacy.erasure.doing import Step
-from webmail.sending.relay import Forgetful, Relays, RelaySettings
+from webmail.sending import roads
+from webmail.sending.relay import Forgetful, Relays
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +67,7 @@ def _tell(step: Step) -> None:
 
 
 def _leave(to: str, raw: bytes) -> bool:
-    settings = current_app.extensions["settings"]
-    relays = RelaySettings.for_host(settings.relay_url, settings.host_name)
-    with Relays(relays, Forgetful()) as road:
+    known = current_app.extensions
+    with Relays(roads.outward(known["settings"], known["master_keys"]), Forgetful()) as road:
         outcome = road.send("", (to,), raw)
     return outcome.recipients[0].kind in ("sent", "failed")

@@ -21,9 +21,9 @@ from webmail.identity.clerk.settings import ClerkSettings
 from webmail.identity.clerk.transport import BackendError, BackendRefused, RateLimited
 from webmail.identity.errands import Errand
 from webmail.identity.models import Account
-from webmail.sending import telling
-from webmail.sending.relay import Forgetful, Relays, RelaySettings
-from workers.context import core
+from webmail.sending import roads, telling
+from webmail.sending.relay import Forgetful, Relays
+from workers.context import core, master
 
 log = logging.getLogger(__name__)
 LEASE = timedelta(minutes=2)
@@ -156,9 +156,7 @@ def _tell(errand: Errand) -> str:
 
 def _leave(to: str, raw: bytes) -> str:
     """Hand a copy to the relay. The null sender: a bounce of it would tell nobody anything."""
-    settings = core().extensions["settings"]
-    relays = RelaySettings.for_host(settings.relay_url, settings.host_name)
-    with Relays(relays, Forgetful()) as road:
+    with Relays(roads.outward(core().extensions["settings"], master()), Forgetful()) as road:
         outcome = road.send("", (to,), raw)
     kind = outcome.recipients[0].kind
     return "" if kind in ("sent", "failed") else "relay"

@@ -22,7 +22,7 @@ from webmail.keys import MailboxKeys, open_mailbox
 from webmail.mail import fingerprint, messages
 from webmail.mail.mailboxes import WorkerJob
 from webmail.operations import deliveries
-from webmail.sending import bounces, leaving, outbox
+from webmail.sending import bounces, leaving, outbox, roads
 from webmail.sending.relay import Forgetful, Outcome, RecipientOutcome, Relays, RelaySettings, Rest
 from webmail.sending.relay.several import LONGEST_REST
 from webmail.sending.ways import Ways
@@ -56,7 +56,7 @@ def drain() -> int:
 
 def routes(settings: Settings) -> tuple[tuple[RelaySettings, ...], tuple[RelaySettings, ...]]:
     """The relays, and the way to our own inbound server where there is one. Raises SettingError."""
-    outward = RelaySettings.for_host(settings.relay_url, settings.host_name)
+    outward = roads.outward(settings, master())
     if not settings.local_url:
         return outward, ()
     return outward, RelaySettings.for_host(settings.local_url, settings.host_name, "MTUMAIL_LOCAL_URL")

@@ -7,12 +7,12 @@ from webmail.config import Settings
 from webmail.db import transaction
 from webmail.mail.addresses import AddressError
 from webmail.phrases import gettext as _
-from webmail.sending import trials
+from webmail.sending import roads, trials
 from webmail.sending.composing import CompositionError
-from webmail.sending.relay import RelaySettings, trial
+from webmail.sending.relay import trial
 from webmail.sending.relay.trial import Line
 from webmail.settings import languages
-from workers.context import core
+from workers.context import core, master
 
 
 def drain() -> int:
@@ -34,7 +34,7 @@ def drain() -> int:
 
 
 def _try(settings: Settings, address: str) -> tuple[str, list[Line]]:
-    relays = RelaySettings.for_host(settings.relay_url, settings.host_name) if settings.relay_url else ()
+    relays = roads.outward(settings, master())
     if not relays:
         return "no-relay", []
     sender = f"postmaster@{settings.host_name}"

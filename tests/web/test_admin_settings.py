@@ -189,6 +189,11 @@ def another(one, now):
 def test_the_walk_of_all_settings(client, post, web_app, group, superuser):
     """Each setting: seen with its words, changed after a look at what that does, remembered, and returned with one press."""
     walk = [one for one in declared.of_group(group) if not isinstance(one.kind, kinds.Secret)]
+    if not walk:
+        assert "See what this changes" not in client.get(f"/admin/settings/{group}").text, (
+            "only secrets are here"
+        )
+        return
     before = {one.name: value(web_app, one.name) for one in walk}
     typed = {one.name: another(one, before[one.name]) for one in walk}
     page = unescape(client.get(f"/admin/settings/{group}").text)

@@ -13,13 +13,15 @@ from sqlalchemy.pool import NullPool
 
 from webmail.checkup.findings import Finding, bad, ok, warn
 from webmail.config import Settings
-from webmail.errors import SettingError
+from webmail.errors import KeyTrouble, SettingError
 from webmail.identity.clerk import reach
 from webmail.identity.clerk.settings import ClerkSettings
 from webmail.identity.clerk.transport import BackendError, BackendRefused, Limits, Transport
+from webmail.keys import MasterKeys
+from webmail.sending import roads
 from webmail.sending.relay.connection import Connection, SessionError
 from webmail.sending.relay.settings import RelaySettings
-from webmail.settings import dkim_records
+from webmail.settings import dkim_records, kept
 
 _SECONDS = 5.0
 MOST_DOMAINS = 20
@@ -87,8 +89,29 @@ def relays(settings: Settings) -> Iterator[Finding]:
     except SettingError as error:
         yield bad("relay", str(error), "see MTUMAIL_RELAY_URL in the README")
         return
-    for one in known:
+    for one in roads.with_password(known, relay_password(settings)):
         yield _relay(one)
+
+
+def relay_password(settings: Settings) -> str:
+    """The relay's password that an admin put in; "" for none, or where these settings cannot read it."""
+    if not settings.database_url:
+        return ""
+    engine = create_engine(
+        settings.database_url, poolclass=NullPool, connect_args={"connect_timeout": _SECONDS}
+    )
+    try:
+        master = MasterKeys.from_settings(settings)
+        with engine.connect() as connection:
+            found = connection.execute(_PASSWORD, {"name": roads.PASSWORD}).all()
+        return kept.opened(master, roads.PASSWORD, found)
+    except (DBAPIError, SettingError, KeyTrouble):
+        return ""
+    finally:
+        engine.dispose()
+
+
+_PASSWORD = text("SELECT wrapped FROM setting_secret WHERE name = :name")
 
 
 def _relay(one: RelaySettings) -> Finding:
@@ -99,7 +122,7 @@ def _relay(one: RelaySettings) -> Finding:
         mend = {
             "connect": "is it up, and may this machine reach that port? Many hosts close 25 to the world",
             "tls": "another scheme or port may be meant; `mtumail relay test` shows the conversation",
-            "sign-in": "the user name and password in MTUMAIL_RELAY_URL, percent-encoded",
+            "sign-in": "the user name and password in MTUMAIL_RELAY_URL, percent-encoded, or Settings > Relay",
         }.get(error.trouble, "`mtumail relay test ADDRESS` shows the whole conversation")
         return bad("relay", f"{one.name}: {error}", mend)
     connection.quit()

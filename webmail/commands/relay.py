@@ -34,7 +34,8 @@ def relay_test(address: str, sender: str | None, name: str | None) -> None:
     """Send a small unsigned test mail to ADDRESS and show the whole conversation, secrets hidden; exit code 1 if any relay did
     not take it.
 
-    Reads MTUMAIL_RELAY_URL and MTUMAIL_HOSTNAME. It asks nobody's database and passes the outbox by.
+    Reads MTUMAIL_RELAY_URL and MTUMAIL_HOSTNAME, and, with DATABASE_URL and the master key, the password that was put in at
+    Settings > Relay. It passes the outbox by.
     """
     from webmail.sending.relay import trial
 
@@ -55,8 +56,11 @@ def relay_test(address: str, sender: str | None, name: str | None) -> None:
 
 
 def _relays() -> "tuple[RelaySettings, ...]":
+    from webmail.checkup import outside
+    from webmail.sending import roads
     from webmail.sending.relay.settings import RelaySettings
 
     settings = config.read()
     settings.require("relay_url")
-    return RelaySettings.for_host(settings.relay_url, settings.host_name)
+    known = RelaySettings.for_host(settings.relay_url, settings.host_name)
+    return roads.with_password(known, outside.relay_password(settings))

@@ -28,6 +28,7 @@ GROUPS = (
     "backups",
     "cases",
     "security",
+    "relay",
     "alerts",
     "operations",
 )
@@ -109,6 +110,7 @@ _ALL = (
     Declared("privacy.grace_days", Whole(1, 90, "days"), 14),
     Declared("security.confirm_minutes", Whole(1, 10, "minutes"), 10),
     Declared("security.confirm_level", Choice(("second_factor", "multi_factor")), "second_factor"),
+    Declared("relay.password", Secret(1, 500), ""),
     Declared("alerts.mail", Choice(ON_OFF), "on"),
     Declared("alerts.mail_to", Line(254, is_address=True), ""),
     Declared("alerts.webhook_secret", Secret(), ""),

@@ -6,7 +6,7 @@ written by the database itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -55,8 +55,20 @@ def is_on(name: str) -> bool:
 
 def secret(master: MasterKeys, name: str) -> str:
     """What a setting that is shown to nobody holds; "" for nothing. For workers. Raises KeyTrouble, Tampered."""
-    found = rows("SELECT wrapped FROM setting_secret WHERE name = %(name)s", {"name": name})
+    return opened(master, name, rows(_HIDDEN, {"name": name}))
+
+
+def glance_secret(master: MasterKeys, name: str) -> str:
+    """`secret` where no transaction is open."""
+    return opened(master, name, db_glance(_HIDDEN, {"name": name}))
+
+
+def opened(master: MasterKeys, name: str, found: Sequence[Sequence[Any]]) -> str:
+    """A secret as it was read, at most one row of `wrapped`. Raises KeyTrouble, Tampered."""
     return master.unwrap(bytes(found[0][0]), _secret_place(name)).decode() if found else ""
+
+
+_HIDDEN = "SELECT wrapped FROM setting_secret WHERE name = %(name)s"
 
 
 def _secret_place(name: str) -> Place:

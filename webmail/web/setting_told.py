@@ -118,6 +118,16 @@ WORDS: Mapping[str, Told] = {
         _l("What was wrong, since when, and who was told."),
         _l("What is older goes with the next run, for good."),
     ),
+    "relay.password": Told(
+        _l("Password at the relay"),
+        _l(
+            "In place of the one in MTUMAIL_RELAY_URL, for the first relay with a sign-in and others with the same user. Which"
+            " relays there are is said in the environment alone."
+        ),
+        _l(
+            "Holds with the next connection. What a relay refuses for a wrong password waits, and is not lost."
+        ),
+    ),
     "alerts.mail": Told(
         _l("Alerts by mail"),
         _l("Straight to a relay, past the outbox, which may be what is stuck."),

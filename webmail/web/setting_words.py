@@ -28,6 +28,7 @@ GROUP_WORDS: Mapping[str, Any] = {
     "backups": _l("Backups"),
     "cases": _l("Cases"),
     "security": _l("Confirming grave acts"),
+    "relay": _l("Relay"),
     "alerts": _l("Alerts"),
     "operations": _l("Queues"),
 }
@@ -234,7 +235,6 @@ _PROBLEMS: Mapping[str, Any] = {
     "not-entries": _l("Write one a line, each of three parts with | between them: who | what for | where."),
     "not-names": _l("Write names before the @: letters, digits, dots and dashes, one a line."),
     "not-a-secret": _l("Use visible ASCII characters without blanks."),
-    "secret-length": _l("Use 24 to 200 characters."),
     "no-such-choice": _l("There is no such choice."),
 }
 
@@ -244,6 +244,9 @@ def problem_words(declared: Declared, code: str) -> str:
     if code == "out-of-range" and isinstance(declared.kind, Whole):
         low, high = (value_words(declared, end) for end in (declared.kind.low, declared.kind.high))
         return _("It can be from %(low)s to %(high)s.", low=low, high=high)
+    if code == "secret-length" and isinstance(declared.kind, Secret):
+        least, most = declared.kind.least, declared.kind.most
+        return _("Use %(least)s to %(most)s characters.", least=least, most=most)
     return str(_PROBLEMS[code])
 
 

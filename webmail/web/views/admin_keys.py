@@ -45,8 +45,10 @@ WORDS = {
     "relay": Words(
         _l("Relays, with their passwords"),
         _l(
-            "Make a second user at the relay, or stop the workers while it changes: what is to be sent waits. Change"
-            " MTUMAIL_RELAY_URL, and restart the workers."
+            "Change the password at the relay, and put the new one in at Settings, Relay, or by mtumail setting set"
+            " relay.password -. It holds with the next connection; what was refused meanwhile waits. Where the relays are is in"
+            " MTUMAIL_RELAY_URL:"
+            " change it and restart the workers."
         ),
     ),
     "backup-key": Words(
