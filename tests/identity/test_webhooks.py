@@ -289,7 +289,7 @@ def test_P15_roles_do_their_part_alone(database):
 
     refused = {
         "web": ("DELETE FROM webhook_event", "UPDATE webhook_event SET message_id = 'x'"),
-        "worker": ("SELECT * FROM webhook_event",),
+        "worker": ("DELETE FROM webhook_event", "UPDATE webhook_event SET message_id = 'x'"),
         "inbound": ("SELECT * FROM webhook_event",),
     }  # fmt: skip
     for role, statements in refused.items():

@@ -436,6 +436,8 @@ def test_axe_finds_no_violation(visit, scheme, width):
         if not at.fits():
             wide.append(name)
         picture(at, f"{name}-{width}-{scheme}")
+        if (scheme == "dark") != (width == min(SIZES)):
+            continue  # each width and each scheme is examined once
         before = len(at.trouble)
         results = axe_package.Axe().run(at.page)
         # What axe itself does to the page is not ours.

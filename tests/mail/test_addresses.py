@@ -191,7 +191,7 @@ def test_typing_is_bounded(text):
     begun = time.process_time()
     with pytest.raises(AddressError):
         parse_recipients(text + "!")
-    assert time.process_time() - begun < 1
+    assert time.process_time() - begun < 3, "what grows with the square takes minutes"
 
 
 # --- what a header says

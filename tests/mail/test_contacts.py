@@ -667,13 +667,23 @@ def test_inbound_reads_none_of_it(database, ann, table):
     engine.dispose()
 
 
-@pytest.mark.parametrize(
-    "statement", ["DELETE FROM vacation", "UPDATE vacation SET is_on = false", "DELETE FROM sender_identity"]
-)
+@pytest.mark.parametrize("statement", ["DELETE FROM vacation", "DELETE FROM sender_identity"])
 def test_a_worker_does_not_decide_what_is_answered_or_who_sends(database, ann, statement):
     engine = create_engine(database.urls["worker"], poolclass=NullPool)
     with engine.connect() as connection, pytest.raises(ProgrammingError, match="permission denied"):
         connection.execute(text(statement))
+    engine.dispose()
+
+
+def test_a_worker_changes_answers_of_the_named_mailbox_alone(database, ann, superuser):
+    """An import brings them back; without a mailbox named there is nobody's to change."""
+    superuser.execute(
+        text("INSERT INTO vacation (mailbox_id, is_on, sealed) VALUES (:m, true, :s)"),
+        {"m": ann.mailbox_id, "s": bytes(64)},
+    )
+    engine = create_engine(database.urls["worker"], poolclass=NullPool)
+    with engine.connect() as connection:
+        assert connection.execute(text("UPDATE vacation SET is_on = false")).rowcount == 0
     engine.dispose()
 
 

@@ -367,7 +367,7 @@ def test_the_box_is_made_only_for_mail_with_a_calendar(browser_of, deliver, open
 
     def shown(message):
         def call(keys):
-            g.viewer = SimpleNamespace(address=ann.address, preferences=Preferences())
+            g.viewer = SimpleNamespace(address=ann.address, preferences=Preferences(), locale="")
             return invites.shown(keys, message, reading.load(keys, message))
 
         with web_app.test_request_context("/"):
