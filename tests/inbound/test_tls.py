@@ -14,7 +14,7 @@ def secure_client(serve, certificate):
     return serve(certificate).client()
 
 
-def test_mail_over_tls(serve, certificate):
+def test_P13_mail_over_tls(serve, certificate):
     server = serve(certificate)
     client = server.client()
     assert "STARTTLS" in client.say("EHLO peer.test")
@@ -77,7 +77,7 @@ def test_a_large_message_over_tls_is_whole(serve, certificate):
     assert server.deliveries[0].raw.endswith(b"\r\n" + content)
 
 
-def test_old_tls_is_refused(serve, certificate):
+def test_P13_old_tls_is_refused(serve, certificate):
     server = serve(certificate)
     client = server.client()
     client.say("EHLO peer.test", "STARTTLS")

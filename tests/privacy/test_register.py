@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from webmail.db import transaction
-from webmail.privacy import register
+from webmail.privacy import register, retention
 from webmail.web import register_words
 
 
@@ -18,6 +18,37 @@ def test_P04_every_table_is_of_one_kind_or_holds_nothing_personal(superuser):
     told = [table for kind in register.KINDS for table in kind.tables] + list(register.IMPERSONAL)
     assert sorted(told) == sorted(set(told))
     assert set(told) == tables
+
+
+@pytest.mark.parametrize(
+    ("table", "writers"),
+    [
+        ("audit_event", set()),
+        ("sign_in", {"web", "worker"}),
+        ("setting", {"staff"}),
+        ("setting_change", set()),
+    ],
+)
+def test_P03_what_the_service_writes_of_itself_has_an_owner_and_few_hands(superuser, table, writers):
+    """The log, the sign-ins and the configuration: whoever may not write does not, and who takes mail in sees neither of the first."""
+    owner = text("SELECT tableowner FROM pg_tables WHERE tablename = :t")
+    assert superuser.execute(owner, {"t": table}).scalar_one() == "mtumail_owner"
+    may = text(
+        "SELECT r FROM unnest(ARRAY['web', 'worker', 'inbound', 'staff']) AS r"
+        " WHERE has_table_privilege('mtumail_' || r, :t, :p) OR has_any_column_privilege('mtumail_' || r, :t, :p)"
+    )
+    for privilege in ("INSERT", "UPDATE"):
+        assert set(superuser.execute(may, {"t": table, "p": privilege}).scalars()) <= writers, privilege
+    for privilege in ("DELETE", "TRUNCATE"):
+        rights = text(f"SELECT has_table_privilege('mtumail_web', '{table}', '{privilege}')")
+        assert superuser.execute(rights).scalar_one() is False
+    if table != "setting":
+        assert "inbound" not in set(superuser.execute(may, {"t": table, "p": "SELECT"}).scalars())
+
+
+def test_P03_each_of_them_ends_on_a_schedule():
+    codes = {rule.code for rule in retention.RULES}
+    assert {"audit-detail", "sign-ins", "confirmations", "denials", "metrics", "runs"} <= codes
 
 
 def test_P04_what_is_called_impersonal_names_no_mailbox(superuser):

@@ -864,7 +864,7 @@ BAD_CERTIFICATES = {
 
 @pytest.mark.parametrize("why", BAD_CERTIFICATES)
 @pytest.mark.parametrize("scheme", ["smtps", "smtp+starttls"])
-def test_a_wrong_certificate_defers_and_gives_nothing_away(authority, scheme, why):
+def test_P13_a_wrong_certificate_defers_and_gives_nothing_away(authority, scheme, why):
     ca_file, context = authority
     options = dict(BAD_CERTIFICATES[why])
     server = context(*options.pop("names"), **options)
@@ -891,7 +891,7 @@ def test_a_wrong_certificate_defers_and_gives_nothing_away(authority, scheme, wh
         (smtp(offers=("STARTTLS", "AUTH PLAIN"), starttls=b"220 go\r\n250 AUTH\r\n"), "in clear"),
     ],
 )
-def test_without_tls_no_password_and_no_message(authority, script, says):
+def test_P13_without_tls_no_password_and_no_message(authority, script, says):
     with Peer(script) as peer, Relay(secure(peer, "smtp+starttls", authority[0])) as relay:
         outcome = relay.send(ANN, [BEN], RAW)
     assert outcome.of("deferred") == (BEN,)

@@ -109,7 +109,7 @@ def test_what_does_not_exist_has_them_too(browser_of, ann, stranger):
         check(one.delete("/mail/inbox"), "wrong method", public=False)
 
 
-def test_https_is_for_good(environment, database):
+def test_P13_https_is_for_good(environment, database):
     settings = environment | {
         "MTUMAIL_ORIGIN": "https://mail.example.com",
         "DATABASE_URL": database.urls["web"],

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from importlib.resources import files
 
 from flask import current_app
+from flask_babel import lazy_gettext as _l
 
 from webmail import audit
 from webmail.config import Settings
@@ -129,7 +130,19 @@ def _processors(settings: Settings) -> tuple[Fact, ...]:
     hosts = ", ".join(sorted({one.host for one in relays}))
     told = [Fact(_("Mail leaves through %(hosts)s", hosts=hosts))] if hosts else []
     others = kinds.entries(kept.text("processors.others"))
+    told += [Fact(_("To Clerk: %(what)s. Nothing of your mail.", what=what)) for what in TO_CLERK]
     return (*told, *(Fact(f"{who}: {what} ({where})") for who, what, where in others))
+
+
+TO_CLERK = (
+    _l(
+        "its own identifiers and tokens of you and of your sessions, with your browser’s name and network address"
+    ),
+    _l("a name that you change here, and that you are to be signed out or deleted"),
+    _l("a password or code that you type to confirm a grave act"),
+    _l("once, the address of whoever becomes the first admin"),
+)
+"""All that is sent there; a test holds it to the calls that are made."""
 
 
 def _kept_for(rule: retention.Rule) -> Fact:
